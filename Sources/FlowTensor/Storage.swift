@@ -1,0 +1,86 @@
+import Foundation
+
+/// A block of float32 memory, 64-byte aligned, from the pool of its process.
+///
+/// Storage is handed from owner to owner and written by one at a time; nothing locks it.
+public final class Storage: @unchecked Sendable {
+  public let base: UnsafeMutablePointer<Float>
+  public let count: Int
+  private let release: @Sendable () -> Void
+
+  /// Uninitialised memory for `count` elements.
+  public init(count: Int) {
+    let block = MemoryPool.shared.take(bytes: count * MemoryLayout<Float>.stride)
+    self.base = block.address.assumingMemoryBound(to: Float.self)
+    self.count = count
+    self.release = { MemoryPool.shared.give(block) }
+  }
+
+  /// Memory that somebody else owns, such as a shared window or a mapped file; `owner` is kept alive.
+  public init(borrowing base: UnsafeMutablePointer<Float>, count: Int, owner: AnyObject) {
+    self.base = base
+    self.count = count
+    nonisolated(unsafe) let owner = owner
+    self.release = { withExtendedLifetime(owner) {} }
+  }
+
+  deinit { release() }
+}
+
+/// Keeps freed blocks by size, so that a training step asks the system for no memory once the
+/// first step has run (PyTorch on CPUs gives them back and faults them in again at every call).
+final class MemoryPool: @unchecked Sendable {
+  static let shared = MemoryPool()
+
+  struct Block: @unchecked Sendable {
+    let address: UnsafeMutableRawPointer
+    let sizeClass: Int
+  }
+
+  private let lock = NSLock()
+  private var free: [Int: [UnsafeMutableRawPointer]] = [:]
+  private var taken = 0
+  private var held = 0
+
+  /// Rounds up to 1/8 of a power of two: at most 12.5 % is wasted, and few classes exist.
+  static func sizeClass(bytes: Int) -> Int {
+    let minimum = 64
+    guard bytes > minimum else { return minimum }
+    let step = max(minimum, 1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount - 3))
+    return (bytes + step - 1) / step * step
+  }
+
+  func take(bytes: Int) -> Block {
+    let size = MemoryPool.sizeClass(bytes: bytes)
+    lock.lock()
+    defer { lock.unlock() }
+    taken += size
+    if let address = free[size]?.popLast() { return Block(address: address, sizeClass: size) }
+    held += size
+    var address: UnsafeMutableRawPointer?
+    let alignment = size >= 1 << 21 ? 1 << 21 : 64
+    let status = posix_memalign(&address, alignment, size)
+    guard status == 0, let address else {
+      fatalError("out of memory: \(size >> 20) MiB asked for, \(held >> 20) MiB held")
+    }
+    if size >= 1 << 21 { madvise(address, size, 14 /* MADV_HUGEPAGE */) }
+    return Block(address: address, sizeClass: size)
+  }
+
+  func give(_ block: Block) {
+    lock.lock()
+    defer { lock.unlock() }
+    taken -= block.sizeClass
+    free[block.sizeClass, default: []].append(block.address)
+  }
+
+  /// Bytes in use and bytes held, free ones included.
+  var usage: (taken: Int, held: Int) {
+    lock.lock()
+    defer { lock.unlock() }
+    return (taken, held)
+  }
+}
+
+/// Memory of the tensor pool in bytes: in use now, and held in all.
+public func tensorMemory() -> (taken: Int, held: Int) { MemoryPool.shared.usage }
