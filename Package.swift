@@ -50,7 +50,7 @@ let package = Package(
         "FlowMetrics", "FlowData", "FlowComm", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .executableTarget(name: "latentflow", dependencies: ["Coordinator"]),
+    .executableTarget(name: "latentflow", dependencies: ["Coordinator", "Worker", "FlowTensor"]),
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["FlowTensor"], path: "Tests/TestSupport"),
