@@ -37,7 +37,7 @@ public final class Tape {
   ///   - pullback: receives the gradient of the loss with respect to `result` and adds the
   ///     gradients with respect to the inputs into their `Gradient`s. It must capture storages and
   ///     `Gradient`s, never tensors that ride the tape (a retain cycle).
-  func record(
+  package func record(
     _ result: Tensor, leaves: [Gradient?] = [], pullback: @escaping (_ dy: Storage) -> Void
   ) -> Tensor {
     let gradient = Gradient(count: result.count)
