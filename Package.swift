@@ -54,6 +54,8 @@ let package = Package(
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["FlowTensor"], path: "Tests/TestSupport"),
+    .executableTarget(
+      name: "comm-selftest", dependencies: ["FlowComm", "Diagnostics"], path: "Tests/CommSelftest"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "FlowTensorTests", dependencies: ["FlowTensor", "TestSupport"]),
     .testTarget(name: "FlowNNTests", dependencies: ["FlowNN", "FlowData", "TestSupport"]),
@@ -61,7 +63,9 @@ let package = Package(
     .testTarget(name: "FlowModelsTests", dependencies: ["FlowModels", "FlowData", "TestSupport"]),
     .testTarget(name: "FlowMetricsTests", dependencies: ["FlowMetrics", "TestSupport"]),
     .testTarget(name: "FlowDataTests", dependencies: ["FlowData", "TestSupport"]),
-    .testTarget(name: "FlowCommTests", dependencies: ["FlowComm", "TestSupport"]),
+    .testTarget(
+      name: "FlowCommTests",
+      dependencies: ["FlowComm", "Diagnostics", "TestSupport", "comm-selftest"]),
     .testTarget(name: "RunFormatTests", dependencies: ["RunFormat"]),
     .testTarget(name: "WorkerTests", dependencies: ["Worker", "TestSupport"]),
     .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "TestSupport"]),
