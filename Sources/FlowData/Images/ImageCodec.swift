@@ -83,7 +83,9 @@ public func imageSize(ofFile path: String) throws -> ImageSize {
   let headBytes = 1 << 16
   let head = try ImageFile.read(path, limit: headBytes)
   switch ImageFormat(head) {
-  case .png: return try PNG.header(head, name: path).size
+  case .png:
+    if let header = try? PNG.header(head, name: path) { return header.size }
+    return try PNG.header(ImageFile.read(path), name: path).size
   case .jpeg:
     if let header = try? JPEG.header(head, name: path) { return header.size }
     return try JPEG.header(ImageFile.read(path), name: path).size
