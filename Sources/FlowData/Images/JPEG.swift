@@ -15,6 +15,12 @@ enum JPEG {
       throw decodeError(failure, bytes, name: name)
     }
     let size = ImageSize(width: Int(info.width), height: Int(info.height))
+    // A file of tables alone is valid JPEG; its size reads as 0 × 0.
+    guard size != ImageSize(width: 0, height: 0) else {
+      throw UserError(
+        .badData, name, at: "byte \(bytes.count)", found: "the file ends before its frame header",
+        expected: "an image", advice: "copy it again or remove it")
+    }
     try checkImageSize(size, name: name)
     return Header(size: size, isCMYK: info.is_cmyk != 0)
   }
