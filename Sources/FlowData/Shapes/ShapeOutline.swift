@@ -29,11 +29,23 @@ struct ShapeOutline {
     inverseSquares = edges.map { 1 / ($0 * $0).sum() }
   }
 
-  /// The share of the pixel around `point` that lies inside, taken from the signed distance: exact
-  /// where the outline crosses the pixel as a line parallel to its sides, near it elsewhere.
-  @inline(__always)
-  func coverage(_ point: SIMD2<Float>) -> Float {
-    max(0, min(1, 0.5 - signedDistance(point)))
+  /// The share of each pixel of row `y` that lies inside, taken from the signed distance d of its
+  /// middle as ½ − d: exact for an outline that crosses the pixel parallel to its sides.
+  func coverRow(_ y: Int, _ shares: inout [Float]) {
+    let middle = Float(y) + 0.5
+    let near = abs(middle - center.y) <= reach + 1
+    var x = 0
+    while x < shares.count {
+      let distance = near ? signedDistance(SIMD2(Float(x) + 0.5, middle)) : .infinity
+      let share = max(0, min(1, 0.5 - distance))
+      // Distance changes by at most 1 per pixel: as far as it cannot reach ±½ the share stays.
+      let run = max(1, Int(min(Float(shares.count), abs(distance) - 0.5)))
+      let end = min(shares.count, x + run)
+      while x < end {
+        shares[x] = share
+        x += 1
+      }
+    }
   }
 
   /// Negative inside. Polygons: the nearest point over all edges; the sign by counting crossings.

@@ -99,23 +99,19 @@ private struct ShapeScene {
 
   func paint(_ pixels: inout [UInt8], _ labels: inout [UInt8], size: Int, inside: UInt8) {
     let middle = SIMD2<Float>(repeating: Float(size) / 2)
+    let (low, high) = (SIMD3<Float>(repeating: 0), SIMD3<Float>(repeating: 255))
+    var shares = [Float](repeating: 0, count: size)
     pixels.withUnsafeMutableBufferPointer { pixels in
-      labels.withUnsafeMutableBufferPointer { labels in
-        for y in 0..<size {
-          for x in 0..<size {
-            let point = SIMD2(Float(x) + 0.5, Float(y) + 0.5)
-            let behind = ground + ((point - middle) * gradient).sum()
-            let away = point - outline.center
-            let near = max(abs(away.x), abs(away.y)) <= outline.reach + 1
-            let share = near ? outline.coverage(point) : 0
-            let mixed = 255 * (behind + share * (color - behind)) + 0.5
-            let level = SIMD3<UInt8>(
-              mixed.clamped(lowerBound: SIMD3(repeating: 0), upperBound: SIMD3(repeating: 255)),
-              rounding: .down)
-            let i = y * size + x
-            (pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2]) = (level.x, level.y, level.z)
-            if share >= 0.5 { labels[i] = inside }
-          }
+      for y in 0..<size {
+        outline.coverRow(y, &shares)
+        for x in 0..<size {
+          let point = SIMD2(Float(x) + 0.5, Float(y) + 0.5)
+          let behind = ground + ((point - middle) * gradient).sum()
+          let mixed = 255 * (behind + shares[x] * (color - behind)) + 0.5
+          let level = SIMD3<UInt8>(mixed.clamped(lowerBound: low, upperBound: high))
+          let i = y * size + x
+          (pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2]) = (level.x, level.y, level.z)
+          if shares[x] >= 0.5 { labels[i] = inside }
         }
       }
     }
