@@ -1,0 +1,41 @@
+import Diagnostics
+import Foundation
+
+/// A regular file mapped read-only into memory for as long as this object lives.
+public final class MappedFile: @unchecked Sendable {
+  public let path: String
+  public let bytes: UnsafeRawBufferPointer
+
+  /// Throws `.missingInput` if the file does not exist, `.badData` if it is no regular file,
+  /// `.io` if the system refuses.
+  public init(_ path: String) throws {
+    self.path = path
+    // O_NONBLOCK: opening a pipe must fail below, not wait for a writer.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else {
+      throw UserError(
+        errno == ENOENT ? .missingInput : .io, path, found: String(cString: strerror(errno)),
+        expected: "a readable file")
+    }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      throw UserError(.io, path, found: String(cString: strerror(errno)))
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw UserError(.badData, path, found: "no regular file", expected: "a file")
+    }
+    let count = Int(status.st_size)
+    guard count > 0 else {
+      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      return
+    }
+    guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED
+    else { throw UserError(.io, path, found: String(cString: strerror(errno))) }
+    bytes = UnsafeRawBufferPointer(start: base, count: count)
+  }
+
+  deinit {
+    if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
+  }
+}

@@ -1,0 +1,120 @@
+import Diagnostics
+import FlowTensor
+import Foundation
+
+/// One tensor to write: its data stay the caller's and must live until the file is finished.
+public struct SafetensorsTensor {
+  public let name: String
+  public let dtype: SafetensorsType
+  public let dims: [Int]
+  public let data: UnsafeRawBufferPointer
+
+  /// - Parameter data: row-major elements, little-endian as in memory.
+  public init(_ name: String, _ dtype: SafetensorsType, _ dims: [Int], _ data: UnsafeRawBufferPointer)
+  {
+    precondition(
+      dims.reduce(dtype.width, *) == data.count,
+      "\(data.count) bytes for shape \(dims) of \(dtype.rawValue)")
+    self.name = name
+    self.dtype = dtype
+    self.dims = dims
+    self.data = data
+  }
+
+  /// Float32 elements at `base`, row-major.
+  public init(_ name: String, _ dims: [Int], _ base: UnsafePointer<Float>) {
+    let count = dims.reduce(1, *)
+    self.init(name, .f32, dims, UnsafeRawBufferPointer(start: base, count: 4 * count))
+  }
+}
+
+/// Writes safetensors files in one canonical form: equal tensors and metadata are equal files,
+/// whatever the order they are given in.
+///
+/// Header keys stand in the order of their bytes. Data stand widest type first, then in that same
+/// order, so that every tensor is aligned to its elements; the header is padded with spaces so
+/// that the data begin at a multiple of 8.
+public enum SafetensorsWriter {
+  /// Writes and syncs the file at `path`; atomicity is the caller's (`AtomicFolder`).
+  /// Throws `.io` if the disk is full or refuses.
+  @discardableResult
+  public static func write(
+    _ tensors: [SafetensorsTensor], metadata: [String: String] = [:], to path: String,
+    disk: Disk = .local
+  ) throws -> FileRecord {
+    let file = try OutputFile(path, disk: disk)
+    try write(tensors, metadata: metadata, to: file)
+    return try file.finish()
+  }
+
+  /// Puts the file at `path` whole or not at all.
+  @discardableResult
+  public static func writeAtomically(
+    _ tensors: [SafetensorsTensor], metadata: [String: String] = [:], to path: String,
+    disk: Disk = .local
+  ) throws -> FileRecord {
+    try disk.writeAtomically(to: path) { try write(tensors, metadata: metadata, to: $0) }
+  }
+
+  private static func write(
+    _ tensors: [SafetensorsTensor], metadata: [String: String], to file: OutputFile
+  ) throws {
+    let sorted = tensors.sorted { precedes($0.name, $1.name) }
+    for (a, b) in zip(sorted, sorted.dropFirst()) {
+      precondition(a.name != b.name, "two tensors are called \(a.name)")
+    }
+    precondition(!sorted.contains { $0.name == "__metadata__" }, "the name __metadata__ is taken")
+    // `sorted` is stable: names keep their order within a width.
+    let placed = sorted.sorted { $0.dtype.width > $1.dtype.width }
+    var offsets: [String: Range<Int>] = [:]
+    var end = 0
+    for tensor in placed {
+      offsets[tensor.name] = end..<end + tensor.data.count
+      end += tensor.data.count
+    }
+    let header = headerText(sorted, offsets, metadata)
+    try withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { try file.write($0) }
+    try file.write(header)
+    for tensor in placed { try file.write(tensor.data) }
+  }
+
+  private static func headerText(
+    _ tensors: [SafetensorsTensor], _ offsets: [String: Range<Int>], _ metadata: [String: String]
+  ) -> String {
+    var members: [String] = []
+    if !metadata.isEmpty {
+      let pairs = metadata.sorted { precedes($0.key, $1.key) }
+        .map { "\(quoted($0.key)):\(quoted($0.value))" }
+      members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
+    }
+    for tensor in tensors {
+      let range = offsets[tensor.name]!
+      let shape = tensor.dims.map(String.init).joined(separator: ",")
+      members.append(
+        "\(quoted(tensor.name)):{\"dtype\":\"\(tensor.dtype.rawValue)\",\"shape\":[\(shape)],"
+          + "\"data_offsets\":[\(range.lowerBound),\(range.upperBound)]}")
+    }
+    let text = "{\(members.joined(separator: ","))}"
+    return text + String(repeating: " ", count: (8 - text.utf8.count % 8) % 8)
+  }
+}
+
+/// The order of UTF-8 bytes; Swift's own `<` orders by Unicode normal form.
+func precedes(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }
+
+/// A JSON string.
+private func quoted(_ text: String) -> String {
+  var result = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"": result += "\\\""
+    case "\\": result += "\\\\"
+    case "\n": result += "\\n"
+    case _ where scalar.value < 0x20:
+      let digits = String(scalar.value, radix: 16)
+      result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+    default: result.unicodeScalars.append(scalar)
+    }
+  }
+  return result + "\""
+}
