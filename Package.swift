@@ -30,7 +30,8 @@ let package = Package(
     .target(name: "FlowTensor", dependencies: ["CBLAS", "CDNNL", "CGomp", "CKernels"]),
     .target(name: "FlowNN", dependencies: ["FlowTensor", "CKernels"]),
     .target(name: "FlowCore", dependencies: ["FlowTensor"]),
-    .target(name: "FlowModels", dependencies: ["FlowCore", "FlowNN", "FlowTensor"]),
+    .target(
+      name: "FlowModels", dependencies: ["Diagnostics", "FlowCore", "FlowNN", "FlowTensor"]),
     .target(name: "FlowMetrics", dependencies: ["FlowTensor", "CBLAS"]),
     .target(
       name: "FlowData",

@@ -36,6 +36,7 @@ public func convolution(
   _ x: Tensor, weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding = .none
 ) -> Tensor {
   let g = geometry(x, weight, bias, stride, padding)
+  if g.isPointwise { return linear(x, weight: weight, bias: bias) }
   let y = Tensor(uninitialized: [g.batch, g.outHeight, g.outWidth, g.outChannels])
   Kernel.convolution(g, x.base, weight.base, bias?.base, into: y.base)
 

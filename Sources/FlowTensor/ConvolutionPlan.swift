@@ -16,6 +16,11 @@ struct ConvolutionGeometry: Hashable, CustomStringConvertible {
   var outHeight: Int { (height + padding.top + padding.bottom - kernelHeight) / stride + 1 }
   var outWidth: Int { (width + padding.left + padding.right - kernelWidth) / stride + 1 }
 
+  /// A matrix product over pixels.
+  var isPointwise: Bool {
+    kernelHeight == 1 && kernelWidth == 1 && stride == 1 && padding == .none
+  }
+
   /// The convolution of stride 1 that computes the gradient with respect to this one's input from
   /// the gradient with respect to its output, on weights transposed and turned by 180°; nil where
   /// there is none.

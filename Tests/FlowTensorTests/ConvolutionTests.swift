@@ -102,7 +102,7 @@ struct ConvolutionTests {
       let results = (0..<uses).map { _ in row.apply(riding) }
       let weights = Philox(seed: 1, stream: .mask).normal(results[0].shape)
       var last = projected(results[0], on: weights)
-      for result in results.dropFirst() { last = sum(last, projected(result, on: weights)) }
+      for result in results.dropFirst() { last = last + projected(result, on: weights) }
       tape.backward(from: last)
       return riding.map { $0.gradient!.values! }
     }
@@ -137,15 +137,5 @@ struct ConvolutionTests {
     tape.backward(from: projected(y, on: Philox(seed: 1, stream: .mask).normal(y.shape)))
     #expect(weight.gradient?.values != nil)
     #expect(row.apply(t).tape == nil)
-  }
-
-  /// a + b of two scalars on one tape.
-  private func sum(_ a: Tensor, _ b: Tensor) -> Tensor {
-    let (da, db) = (a.gradient, b.gradient)
-    return a.tape!.record(Tensor([], [a.item + b.item])) { dy in
-      for gradient in [da, db] {
-        gradient?.add { d, beta in d[0] = (beta == 0 ? 0 : d[0]) + dy.base[0] }
-      }
-    }
   }
 }
