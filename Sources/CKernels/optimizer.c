@@ -1,17 +1,16 @@
 #include "ckernels_optimizer.h"
 
-#include <math.h>
-
 #define LANES 16
 
-// The arenas never overlap; `average` may be absent, so it has its own loop.
-#define ADAM_ELEMENT                                                   \
-  const float grad = scale * g[i] + l2 * w[i];                         \
-  const float mi = m[i] + take1 * (grad - m[i]);                       \
-  const float vi = beta2 * v[i] + take2 * (grad * grad);               \
-  const float wi = keep * w[i] - step * (mi / (sqrtf(vi) * inverse_root + epsilon)); \
-  m[i] = mi;                                                           \
-  v[i] = vi;                                                           \
+// The body of every loop below. The built-in root sets no errno, so the loops vectorise.
+#define ADAM_ELEMENT                                                              \
+  const float grad = scale * g[i] + l2 * w[i];                                    \
+  const float mi = m[i] + take1 * (grad - m[i]);                                  \
+  const float vi = beta2 * v[i] + take2 * (grad * grad);                          \
+  const float root = __builtin_elementwise_sqrt(vi) * inverse_root + epsilon;     \
+  const float wi = keep * w[i] - step * (mi / root);                              \
+  m[i] = mi;                                                                      \
+  v[i] = vi;                                                                      \
   w[i] = wi;
 
 LF_CLONES

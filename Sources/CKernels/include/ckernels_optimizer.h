@@ -7,8 +7,8 @@ typedef struct {
   float gradient_scale;  // g ← scale·g
   float l2;              // g ← g + l2·w           (Adam's weight decay)
   float keep;            // w ← keep·w, 1 − lr·λ   (AdamW's weight decay)
-  float beta1, beta2;
-  float take1, take2;    // 1 − beta1, 1 − beta2
+  float take1;           // 1 − beta1
+  float beta2, take2;    // take2 = 1 − beta2
   float step_size;       // lr / (1 − beta1^t)
   float inverse_root;    // 1 / √(1 − beta2^t)
   float epsilon;

@@ -17,6 +17,15 @@ struct ReplayTests {
     try expect(replaySolverCase(try fixture(name)), count: count)
   }
 
+  @Test(
+    "training",
+    arguments: [
+      ("J_optimisers", 26), ("J_ema_lfm", 15), ("J_ema_fmb", 25), ("J_lr_schedules", 6),
+    ])
+  func training(_ name: String, _ count: Int) throws {
+    try expect(replayTrainingCase(try fixture(name)), count: count)
+  }
+
   @Test("objective")
   func objective() throws {
     try expect(replayObjectiveCase(try fixture("K_lfm_objective")), count: 6)
