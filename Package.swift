@@ -68,7 +68,7 @@ let package = Package(
       name: "FlowCommTests",
       dependencies: ["FlowComm", "Diagnostics", "TestSupport", "comm-selftest"]),
     .testTarget(name: "RunFormatTests", dependencies: ["RunFormat"]),
-    .testTarget(name: "WorkerTests", dependencies: ["Worker", "TestSupport"]),
+    .testTarget(name: "WorkerTests", dependencies: ["Worker", "FlowData", "TestSupport"]),
     .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "TestSupport"]),
   ]
 )
