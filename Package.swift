@@ -24,6 +24,7 @@ let package = Package(
     .target(name: "CMPI", dependencies: ["COpenMPI"]),
     .target(name: "CImage", dependencies: ["CLibPNG", "CTurboJPEG"]),
     .target(name: "CKernels"),
+    .target(name: "CSignals"),
 
     // The house.
     .target(name: "Diagnostics"),
@@ -47,7 +48,7 @@ let package = Package(
       name: "Coordinator",
       dependencies: [
         "Diagnostics", "Worker", "RunFormat", "FlowTensor", "FlowNN", "FlowCore", "FlowModels",
-        "FlowMetrics", "FlowData", "FlowComm", "Yams",
+        "FlowMetrics", "FlowData", "FlowComm", "CSignals", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(name: "latentflow", dependencies: ["Coordinator"]),
@@ -62,8 +63,10 @@ let package = Package(
     .testTarget(name: "FlowMetricsTests", dependencies: ["FlowMetrics", "TestSupport"]),
     .testTarget(name: "FlowDataTests", dependencies: ["FlowData", "TestSupport"]),
     .testTarget(name: "FlowCommTests", dependencies: ["FlowComm", "TestSupport"]),
-    .testTarget(name: "RunFormatTests", dependencies: ["RunFormat"]),
+    .testTarget(name: "RunFormatTests", dependencies: ["Diagnostics", "RunFormat"]),
     .testTarget(name: "WorkerTests", dependencies: ["Worker", "TestSupport"]),
-    .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "TestSupport"]),
+    .testTarget(
+      name: "CoordinatorTests",
+      dependencies: ["Coordinator", "Diagnostics", "RunFormat", "TestSupport"]),
   ]
 )
