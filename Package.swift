@@ -67,6 +67,9 @@ let package = Package(
     .testTarget(name: "WorkerTests", dependencies: ["Worker", "TestSupport"]),
     .testTarget(
       name: "CoordinatorTests",
-      dependencies: ["Coordinator", "Diagnostics", "RunFormat", "TestSupport"]),
+      dependencies: [
+        "Coordinator", "Diagnostics", "RunFormat", "TestSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
   ]
 )
