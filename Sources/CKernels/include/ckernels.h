@@ -53,5 +53,6 @@ void lf_row_dots(const float *a, const float *b, float *out, size_t rows, size_t
 
 #include "ckernels_convolution.h"
 #include "ckernels_groupnorm.h"
+#include "ckernels_optimizer.h"
 #include "ckernels_resample.h"
 #include "ckernels_solver.h"
