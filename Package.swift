@@ -64,7 +64,7 @@ let package = Package(
     .testTarget(name: "FlowDataTests", dependencies: ["FlowData", "TestSupport"]),
     .testTarget(name: "FlowCommTests", dependencies: ["FlowComm", "TestSupport"]),
     .testTarget(name: "RunFormatTests", dependencies: ["RunFormat"]),
-    .testTarget(name: "WorkerTests", dependencies: ["Worker", "TestSupport"]),
+    .testTarget(name: "WorkerTests", dependencies: ["Worker", "FlowData", "TestSupport"]),
     .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "TestSupport"]),
   ]
 )
