@@ -1,0 +1,46 @@
+import Foundation
+import FlowData
+import Testing
+import Worker
+
+/// Cases of `Tests/Fixtures` and how many quantities each compares: a row that goes missing fails.
+@Suite("replay of reference cases", .serialized)
+struct ReplayTests {
+  @Test(
+    "solvers",
+    arguments: [
+      ("H_adaptive_const", 12), ("H_adaptive_linear", 53), ("H_adaptive_mlp", 68),
+      ("H_adaptive_vdp", 30), ("H_fixed_linear", 90), ("H_fixed_mlp", 90),
+      ("H_karras_samplers", 21),
+    ])
+  func solvers(_ name: String, _ count: Int) throws {
+    try expect(replaySolverCase(try fixture(name)), count: count)
+  }
+
+  @Test(
+    "training",
+    arguments: [
+      ("J_optimisers", 26), ("J_ema_lfm", 15), ("J_ema_fmb", 25), ("J_lr_schedules", 6),
+    ])
+  func training(_ name: String, _ count: Int) throws {
+    try expect(replayTrainingCase(try fixture(name)), count: count)
+  }
+
+  @Test("objective")
+  func objective() throws {
+    try expect(replayObjectiveCase(try fixture("K_lfm_objective")), count: 6)
+  }
+}
+
+func fixture(_ name: String) throws -> ReferenceCase {
+  let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  return try ReferenceCase(
+    file: tests.appendingPathComponent("Fixtures/\(name).safetensors").path)
+}
+
+func expect(_ rows: [ReplayRow], count: Int) throws {
+  #expect(rows.count == count)
+  for row in rows {
+    #expect(row.ok, "\(row.name): error \(row.error), tolerance \(row.tolerance ?? .nan)")
+  }
+}
