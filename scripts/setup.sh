@@ -25,6 +25,7 @@ build_packages=(
   libpng-dev libturbojpeg0-dev libssl-dev pkg-config
   libc6-dev libgcc-12-dev libstdc++-12-dev   # crt files, libgomp.so and libstdc++ for the linker
   git                           # Swift packages are fetched with it
+  python3                       # drives the comparison of scripts/bench.sh
 )
 
 say() { printf 'setup: %s\n' "$*"; }

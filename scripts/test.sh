@@ -38,7 +38,8 @@ passed=0 failed=0
 count_swift_tests() {
   local log=$1 status=$2 total bad
   total=$(sed -n 's/.*Test run with \([0-9]*\) test.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
-  bad=$(grep -cE '^.{1,4} Test [^ ].* failed after [0-9.]+ seconds' "$log" || true)
+  bad=$(grep -E '^.{1,4} Test [^ ].* failed after [0-9.]+ seconds' "$log" \
+    | grep -vcE '^.{1,4} Test run with [0-9]' || true)
   # A process that died wrote no account, and its status is the only witness.
   if ((status != 0 && bad == 0)); then
     bad=1
