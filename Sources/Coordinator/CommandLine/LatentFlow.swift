@@ -15,7 +15,9 @@ public struct LatentFlow: ParsableCommand {
       74 the system refused, 75 interrupted after a checkpoint (run again), 78 wrong configuration.
       """,
     version: version,
-    subcommands: [ConfigCommand.self])
+    subcommands: [
+      DatasetCommand.self, TrainAutoencoderCommand.self, ConfigCommand.self,
+    ])
 
   public init() {}
 }

@@ -75,14 +75,9 @@ public final class DataParallelOptimizer {
       gradients: Storage(borrowing: exchange.arena, count: store.arenaCount, owner: exchange))
     shard = exchange.layout.range(of: communicator.rank)
     adam = AdamW(settings.adam)
-    func zeros() -> Storage {
-      let storage = Storage(count: shard.count)
-      storage.base.update(repeating: 0, count: shard.count)
-      return storage
-    }
-    firstMoment = zeros()
-    secondMoment = zeros()
-    average = settings.average == nil ? nil : zeros()
+    firstMoment = zeros(shard.count)
+    secondMoment = zeros(shard.count)
+    average = settings.average == nil ? nil : zeros(shard.count)
     segments = store.parameters.map { Segment(range: $0.range, isFrozen: !$0.isTrainable) }
   }
 
@@ -171,4 +166,10 @@ public final class DataParallelOptimizer {
     }
     return (sum / Double(settings.microBatches), asked)
   }
+}
+
+private func zeros(_ count: Int) -> Storage {
+  let storage = Storage(count: count)
+  storage.base.update(repeating: 0, count: count)
+  return storage
 }

@@ -20,18 +20,17 @@ extension DataParallelOptimizer {
   ) throws {
     let rank = communicator.rank
     try communicator.together { if rank == 0 { _ = try checkpoints.begin(step: step) } }
-    let whole = try gatherAverage()
+    let whole = try averagedParameters()
     try communicator.together {
       let draft = checkpoints.join(step: step)
       _ = try draft.write(
         stateTensors(), metadata: ["range": "\(shard.lowerBound)..<\(shard.upperBound)"],
         to: draft.state(rank: rank, of: communicator.size))
       guard rank == 0 else { return }
-      let values = store.values!
       _ = try draft.write(
-        parameterTensors(of: store, in: values.base), metadata: metadata, to: draft.model)
+        parameterTensors(of: store, in: store.values!.base), metadata: metadata, to: draft.model)
       _ = try draft.write(
-        parameterTensors(of: store, in: (whole ?? values).base), metadata: metadata, to: draft.ema)
+        parameterTensors(of: store, in: whole.base), metadata: metadata, to: draft.ema)
     }
     try communicator.together {
       guard rank == 0 else { return }
@@ -108,25 +107,14 @@ extension DataParallelOptimizer {
     }
   }
 
-  /// Collective: the average of all parameters on rank 0, nil elsewhere or without one.
-  private func gatherAverage() throws -> Storage? {
-    guard let average else { return nil }
-    let tag = 0x102
-    let bytes = UnsafeRawBufferPointer(start: average.base, count: shard.count * 4)
-    guard communicator.rank == 0 else {
-      if !shard.isEmpty { try communicator.send(bytes, to: 0, tag: tag) }
-      return nil
-    }
+  /// Collective: the running average of all parameters, or the parameters themselves if none is
+  /// kept; an arena.
+  public func averagedParameters() throws -> Storage {
     let whole = Storage(count: store.arenaCount)
+    whole.base.update(from: store.values!.base, count: store.arenaCount)
+    guard let average else { return whole }
     (whole.base + shard.lowerBound).update(from: average.base, count: shard.count)
-    for peer in 1..<max(1, communicator.size) where communicator.size > 1 {
-      let range = exchange.layout.range(of: peer)
-      if range.isEmpty { continue }
-      try communicator.receive(
-        into: UnsafeMutableRawBufferPointer(
-          start: whole.base + range.lowerBound, count: range.count * 4),
-        from: peer, tag: tag)
-    }
+    try exchange.gatherParameters(whole.base)
     return whole
   }
 }
