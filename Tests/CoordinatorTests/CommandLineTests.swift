@@ -140,7 +140,9 @@ final class ScratchFolder {
       try print.arguments.load(RunConfig.self, isSpeaker: false)
     }
     for threads in ["0", "-1", "x"] {
-      let error = #expect(throws: (any Error).self) { try Sample.parse([file, "--threads", threads]) }
+      let error = #expect(throws: (any Error).self) {
+        try Sample.parse([file, "--threads", threads])
+      }
       #expect(error.map { Launch.Report($0, Sample.self).status } == 64)
     }
   }
