@@ -40,12 +40,13 @@ public indirect enum EventValue: Sendable, Equatable {
 }
 
 extension EventValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
-  ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral
+  ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral
 {
   public init(stringLiteral value: String) { self = .string(value) }
   public init(integerLiteral value: Int) { self = .integer(value) }
   public init(floatLiteral value: Double) { self = .number(value) }
   public init(booleanLiteral value: Bool) { self = .boolean(value) }
+  public init(arrayLiteral elements: EventValue...) { self = .list(elements) }
 }
 
 /// One thing that happened in a run.

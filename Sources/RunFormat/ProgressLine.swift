@@ -2,7 +2,7 @@ import Diagnostics
 import Foundation
 
 /// How far a run is.
-public struct Progress: Sendable, Equatable {
+public struct RunProgress: Sendable, Equatable {
   public var step: Int
   public var total: Int
   public var loss: Double?
@@ -29,12 +29,12 @@ public struct Progress: Sendable, Equatable {
   public func line(width: Int = .max) -> String {
     let padding = String(repeating: " ", count: max(0, "\(total)".count - "\(step)".count))
     var entries = ["step \(padding)\(step)/\(total)"]
-    if let loss { entries.append("loss \(Progress.significant(loss))") }
+    if let loss { entries.append("loss \(RunProgress.significant(loss))") }
     if let imagesPerSecond {
-      entries.append("\(Progress.significant(imagesPerSecond, digits: 3)) images/s")
+      entries.append("\(RunProgress.significant(imagesPerSecond, digits: 3)) images/s")
     }
-    if let secondsLeft { entries.append("ETA \(Progress.clock(secondsLeft))") }
-    if let gradientNorm { entries.append("gradient \(Progress.significant(gradientNorm))") }
+    if let secondsLeft { entries.append("ETA \(RunProgress.clock(secondsLeft))") }
+    if let gradientNorm { entries.append("gradient \(RunProgress.significant(gradientNorm))") }
     var line = entries[0]
     for entry in entries.dropFirst() where line.count + 2 + entry.count <= width {
       line += "  " + entry
@@ -96,7 +96,7 @@ public final class ProgressLine {
   /// Call after every step.
   ///
   /// - Parameter isLogged: whether the run logs this step; a log file gets these.
-  public func update(_ progress: Progress, isLogged: Bool) {
+  public func update(_ progress: RunProgress, isLogged: Bool) {
     if isTerminal {
       let now = clock()
       guard now - lastDrawn >= ProgressLine.interval || progress.step == progress.total else {

@@ -113,6 +113,7 @@ public final class RunLock: Sendable {
       .io, folder, found: "\(holder) writes into this run folder",
       expected: "a folder of one run at a time",
       advice: "wait for it, stop it, or name another folder with --run; the ranks of one run must "
-        + "be started together (mpirun -np N …, or srun --mpi=pmix …), or each believes to be alone")
+        + "be started together (mpirun -np N …, or srun --mpi=pmix …), "
+        + "or each takes itself for the only one")
   }
 }

@@ -140,7 +140,9 @@ final class ScratchFolder {
       try print.arguments.load(RunConfig.self, isSpeaker: false)
     }
     for threads in ["0", "-1", "x"] {
-      let error = #expect(throws: (any Error).self) { try Sample.parse([file, "--threads", threads]) }
+      let error = #expect(throws: (any Error).self) {
+        try Sample.parse([file, "--threads", threads])
+      }
       #expect(error.map { Launch.Report($0, Sample.self).status } == 64)
     }
   }
@@ -149,6 +151,11 @@ final class ScratchFolder {
   func signals() throws {
     try SignalFlags.install()
     #expect(SignalFlags.take() == [])
+    // Tests run on threads of a pool, which block all signals.
+    var (all, blocked) = (sigset_t(), sigset_t())
+    sigfillset(&all)
+    pthread_sigmask(SIG_UNBLOCK, &all, &blocked)
+    defer { pthread_sigmask(SIG_SETMASK, &blocked, nil) }
     for (number, flag) in [
       (SIGUSR1, SignalFlags.user1), (SIGUSR2, .user2), (SIGTERM, .terminate), (SIGINT, .interrupt),
     ] {

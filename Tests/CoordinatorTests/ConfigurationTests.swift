@@ -8,7 +8,9 @@ struct Refusal: Sendable, CustomTestStringConvertible {
   var overrides: [String] = []
   var message: String
 
-  var testDescription: String { (yaml.split(separator: "\n") + overrides).joined(separator: " ⏎ ") }
+  var testDescription: String { 
+    (yaml.split(separator: "\n").map(String.init) + overrides).joined(separator: " ⏎ ")
+   }
 }
 
 private func refusal<C: RootConfiguration>(
@@ -171,7 +173,8 @@ private func refusal<C: RootConfiguration>(
         + "expected a divisor of model.channels times every multiplier."),
     Refusal(
       yaml: "data: {size: 66}\n",
-      message: "x.yaml:1:14, data.size: images of 66 pixels for 3 levels; expected a multiple of 4."),
+      message: "x.yaml:1:14, data.size: images of 66 pixels for 3 levels; "
+        + "expected a multiple of 4."),
     Refusal(
       yaml: "model: {multipliers: []}\n",
       message: "x.yaml:1:22, model.multipliers: 0 levels; expected 1 to 8, a multiplier for each."),
@@ -203,8 +206,10 @@ private func refusal<C: RootConfiguration>(
 
   @Test("an alias bomb ends at once, also in a key")
   func bomb() throws {
-    let levels = (1...40).map { "a\($0): &a\($0) [\(Array(repeating: "*a\($0 - 1)", count: 9)
-      .joined(separator: ","))]" }
+    let levels = (1...40).map { level in
+      let inner = Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ",")
+      return "a\(level): &a\(level) [\(inner)]"
+    }
     for yaml in ["a0: &a0 x\n" + levels.joined(separator: "\n"), "? &a [x]\n: 1\n? [*a, *a]\n: 2"] {
       let error = try #require(refusal(RunConfig.self, yaml, []))
       #expect(error.found.contains("anchor"))

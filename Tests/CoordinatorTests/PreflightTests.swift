@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 @Suite struct PreflightTests {
-  private func status(_ body: () throws -> Void) -> ExitStatus? {
+  private func status(_ body: () throws -> Void) -> Diagnostics.ExitStatus? {
     do {
       try body()
       return nil

@@ -17,7 +17,7 @@ enum ConfigScalar {
     return I(text)
   }
 
-  private static func isInteger(_ text: String) -> Bool {
+  static func isInteger(_ text: String) -> Bool {
     let digits = text.utf8.drop { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") }
     guard !digits.isEmpty, text.utf8.count - digits.count <= 1 else { return false }
     guard digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }

@@ -256,9 +256,8 @@ public final class FieldBinder {
     }
     guard case .plain(let text) = node.content else { throw mismatch(node, key, expected) }
     guard let value: I = ConfigScalar.integer(text), value >= lower, value <= upper else {
-      let isInRange = ConfigScalar.integer(text) as I? == nil
-      throw mismatch(
-        node, key, expected, advice: isInRange ? ConfigScalar.integerAdvice(text) : nil)
+      let advice = ConfigScalar.isInteger(text) ? nil : ConfigScalar.integerAdvice(text)
+      throw mismatch(node, key, expected, advice: advice)
     }
     return value
   }

@@ -86,9 +86,11 @@ extension RootConfiguration {
       $0.split(separator: ".").count == depth + 1 && (prefix.isEmpty || $0.hasPrefix(prefix + "."))
     }
     let keys = siblings.map { $0.split(separator: ".").last.map(String.init) ?? $0 }
-    var suggestion = nearestName(to: entry.key, among: keys).map {
-      prefix.isEmpty ? $0 : "\(prefix).\($0)"
-    }
+    // A slip of the pen, or a longer or shorter name for it: `lr_rate`.
+    let near =
+      nearestName(to: entry.key, among: keys)
+      ?? keys.first { entry.key.hasPrefix($0) || $0.hasPrefix(entry.key) }
+    var suggestion = near.map { prefix.isEmpty ? $0 : "\(prefix).\($0)" }
     // A field of another section: `lr: …` at the top.
     suggestion = suggestion ?? known.first { $0.hasSuffix("." + entry.key) }
     return UserError(

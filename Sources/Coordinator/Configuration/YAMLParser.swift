@@ -64,11 +64,13 @@ enum YAMLParser {
     var entries: [ConfigNode.Entry] = []
     for (key, value) in mapping {
       let place = origin(key.mark?.line ?? 1, key.mark?.column ?? 1)
-      guard case .plain(let name) = try convert(key, origin: origin).content else {
+      // A key's tag says nothing: Yams resolves it in place when it looks for duplicates.
+      guard case .scalar(let scalar) = key, scalar.style == .plain, scalar.anchor == nil else {
         throw UserError(
           .config, place.subject, found: "a key that is not a plain word",
           expected: "the name of a field")
       }
+      let name = scalar.string
       guard !entries.contains(where: { $0.key == name }) else {
         throw duplicateError([name], place)
       }

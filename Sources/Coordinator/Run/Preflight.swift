@@ -91,7 +91,8 @@ public enum Preflight {
     let free = try freeSpace(at: path)
     guard free < bytes else { return }
     throw UserError(
-      .io, path, found: "\(megabytes(free)) are free", expected: "\(megabytes(bytes)) for \(purpose)",
+      .io, path, found: "\(megabytes(free)) are free",
+      expected: "\(megabytes(bytes)) for \(purpose)",
       advice: "free some space, or name a folder on another disk")
   }
 
