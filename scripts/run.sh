@@ -51,7 +51,8 @@ elif ! command -v "$program" >/dev/null; then
   exit 66
 fi
 
-cores=$(nproc)
+# nproc answers OMP_NUM_THREADS where that is set.
+cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 threads=$((cores / ranks > 0 ? cores / ranks : 1))
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
 export OMP_PROC_BIND=${OMP_PROC_BIND:-false}
@@ -74,10 +75,12 @@ else
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   fi
   # --bind-to none: mpirun pins each of two ranks to one core, with all its threads.
+  # --oversubscribe: otherwise mpirun refuses more ranks than physical cores, and counts no
+  # hyperthreads; it changes nothing for fewer.
   # single_copy none: containers forbid cross-memory attach, and Open MPI then fails or warns;
   # gradients go through a shared window, so that little is lost elsewhere.
-  options=(-q -np "$ranks" --bind-to none --mca btl_vader_single_copy_mechanism none)
-  if ((ranks > cores)); then options+=(--oversubscribe); fi
+  options=(-q -np "$ranks" --bind-to none --oversubscribe)
+  options+=(--mca btl_vader_single_copy_mechanism none)
   read -ra more <<<"${LATENTFLOW_MPIRUN_ARGS:-}"
   launch=(mpirun "${options[@]}" ${more[@]+"${more[@]}"} "$program" "$@")
 fi

@@ -72,7 +72,8 @@ int lf_mpi_receive(void *data, size_t bytes, int peer, int tag) {
   return MPI_SUCCESS;
 }
 
-int lf_mpi_exchange(const void *out, size_t out_bytes, void *in, size_t in_bytes, int peer, int tag) {
+int lf_mpi_exchange(const void *out, size_t out_bytes, void *in, size_t in_bytes, int peer,
+                    int tag) {
   size_t both = out_bytes < in_bytes ? out_bytes : in_bytes, at = 0;
   for (; at < both; at += PIECE) {
     MPI_Status status;

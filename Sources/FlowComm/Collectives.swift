@@ -126,6 +126,8 @@ func unpack<Element: BitwiseCopyable>(_ bytes: [UInt8], as: Element.Type) -> [El
   let stride = MemoryLayout<Element>.stride
   precondition(bytes.count % stride == 0, "\(bytes.count) bytes for elements of \(stride)")
   return bytes.withUnsafeBytes { raw in
-    (0..<bytes.count / stride).map { raw.loadUnaligned(fromByteOffset: $0 * stride, as: Element.self) }
+    (0..<bytes.count / stride).map {
+      raw.loadUnaligned(fromByteOffset: $0 * stride, as: Element.self)
+    }
   }
 }

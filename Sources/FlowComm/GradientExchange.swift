@@ -182,5 +182,7 @@ private func makeReduction(
     ? "ranks on several machines"
     : "/dev/shm has \(least[0] >> 20) MiB free and a shared window needs \(needed >> 20) MiB"
   let note = "gradients: pairwise exchange, since \(reason); same bits, slower"
-  return (PairwiseReduction(communicator, count: count), least[1] == 0 && options.method == .tree ? nil : note)
+  // Between machines pairwise exchange is the method, not a fallback.
+  let expected = least[1] == 0 && options.method == .tree
+  return (PairwiseReduction(communicator, count: count), expected ? nil : note)
 }

@@ -53,7 +53,8 @@ public final class MPIReduction: GradientReduction {
   public func reduce() throws {
     for start in stride(from: 0, to: layout.count, by: PairwiseExchange.piece) {
       let count = min(PairwiseExchange.piece, layout.count - start)
-      try communicator.sumInLibraryOrder(UnsafeMutableBufferPointer(start: arena + start, count: count))
+      try communicator.sumInLibraryOrder(
+        UnsafeMutableBufferPointer(start: arena + start, count: count))
     }
   }
 

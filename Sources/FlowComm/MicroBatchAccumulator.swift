@@ -42,7 +42,9 @@ public final class MicroBatchAccumulator {
     }
   }
 
-  deinit { partials.forEach { UnsafeMutableRawPointer($0).deallocate() } }
+  deinit {
+    for partial in partials { UnsafeMutableRawPointer(partial).deallocate() }
+  }
 
   /// The next `add()` completes the sum.
   public var isLast: Bool { added == microBatches - 1 }

@@ -48,7 +48,9 @@ final class PairwiseExchange {
     var distance = layout.ranks / 2
     while distance > 0 {
       let peer = rank ^ distance
-      let held = pieces(of: 0..<layout.count) { $0 & (2 * distance - 1) == rank & (2 * distance - 1) }
+      let held = pieces(of: 0..<layout.count) {
+        $0 & (2 * distance - 1) == rank & (2 * distance - 1)
+      }
       let missing = pieces(of: 0..<layout.count) {
         $0 & (2 * distance - 1) == peer & (2 * distance - 1)
       }
@@ -72,7 +74,9 @@ final class PairwiseExchange {
     }
   }
 
-  private func bytes(_ base: UnsafeMutablePointer<Float>, _ range: Range<Int>) -> UnsafeRawBufferPointer {
+  private func bytes(_ base: UnsafeMutablePointer<Float>, _ range: Range<Int>)
+    -> UnsafeRawBufferPointer
+  {
     UnsafeRawBufferPointer(start: base + range.lowerBound, count: 4 * range.count)
   }
 

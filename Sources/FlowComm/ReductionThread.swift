@@ -48,7 +48,10 @@ final class ReductionThread: @unchecked Sendable {
     while let bucket = next() {
       do {
         for range in bucket { try work(range) }
-        condition.withLock { busy = false; condition.broadcast() }
+        condition.withLock {
+          busy = false
+          condition.broadcast()
+        }
       } catch {
         condition.withLock {
           self.error = self.error ?? error

@@ -59,7 +59,7 @@ public final class ThreadCommunicator: Communicator {
   }
 
   public func probe(from peer: Int?, tag: Int, timeout: Double?) throws -> Int? {
-    let deadline = timeout.map { Date(timeIntervalSinceNow: $0) } ?? .distantFuture
+    let deadline = timeout.map { Date(timeIntervalSinceNow: $0) }
     return try post.look(by: rank, from: peer, tag: tag, until: deadline)
   }
 
@@ -111,10 +111,15 @@ private final class PostOffice: @unchecked Sendable {
     }
   }
 
-  func look(by rank: Int, from peer: Int?, tag: Int, until deadline: Date) throws -> Int? {
+  /// - Parameter deadline: nil is never; `Date.distantFuture` overflows Foundation's wait.
+  func look(by rank: Int, from peer: Int?, tag: Int, until deadline: Date?) throws -> Int? {
     try condition.withLock {
       while true {
         if let i = try find(rank, peer, tag) { return boxes[rank][i].source }
+        guard let deadline else {
+          condition.wait()
+          continue
+        }
         if !condition.wait(until: deadline) {
           return try find(rank, peer, tag).map { boxes[rank][$0].source }
         }

@@ -102,7 +102,8 @@ private enum Request {
     switch bytes[0] {
     case 0: self = .ready
     case 1:
-      self = .finished(Int(unpack(Array(body.prefix(8)), as: Int64.self)[0]), Array(body.dropFirst(8)))
+      self = .finished(
+        Int(unpack(Array(body.prefix(8)), as: Int64.self)[0]), Array(body.dropFirst(8)))
     default: self = .failed(UserError(packed: body))
     }
   }

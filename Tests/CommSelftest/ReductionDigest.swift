@@ -79,7 +79,7 @@ func referenceDigest(microBatches: Int, sum: ([Float]) -> Float) -> ReductionDig
     }
     digest.orderedSum += total
   }
-  values.forEach { digest.add($0) }
+  for value in values { digest.add(value) }
   return digest
 }
 
@@ -89,14 +89,14 @@ func treeSum(_ g: [Float]) -> Float {
     ? g[0] : treeSum(Array(g.prefix(g.count / 2))) + treeSum(Array(g.suffix(g.count / 2)))
 }
 
-/// 37 chunks: no multiple of any number of ranks.
-private let arenaCount = 37 * ShardLayout.chunk
+/// 13 chunks: no multiple of any number of ranks.
+private let arenaCount = 13 * ShardLayout.chunk
 
 private func backwardRanges(_ count: Int) -> [Range<Int>] {
   var ranges: [Range<Int>] = []
   var end = count
   while end > 0 {
-    let start = max(0, end - 300_007)
+    let start = max(0, end - 100_003)
     ranges.append(start..<end)
     end = start
   }

@@ -39,7 +39,8 @@ struct Selftest {
     return 0
   }
 
-  /// Prints a digest of the gathered sum, and the ordered sum of its chunks' sums. `method` is one of GradientExchange's, or `overlap` (pairwise with a communication thread), or
+  /// Prints a digest of the gathered sum, and the ordered sum of its chunks' sums. `method` is one
+  /// of GradientExchange's, or `overlap` (pairwise with a communication thread), or
   /// `crowded` (too little room for a window).
   static func reduce(_ method: String, microBatches: Int, _ ranks: any Communicator) throws {
     var options = GradientExchange.Options()

@@ -14,15 +14,19 @@ import Testing
     }
   }
 
-  static let rows: [Row] = [4, 8].flatMap { k in
-    [1, 2, 4].flatMap { n in
-      [
-        Row(ranks: n, microBatches: k, method: .window),
-        Row(ranks: n, microBatches: k, method: .pairwise),
-        Row(ranks: n, microBatches: k, method: .pairwise, overlap: true),
-      ]
-    }
-  } + [Row(ranks: 8, microBatches: 8, method: .window), Row(ranks: 8, microBatches: 8, method: .pairwise)]
+  static let rows: [Row] =
+    [4, 8].flatMap { k in
+      [1, 2, 4].flatMap { n in
+        [
+          Row(ranks: n, microBatches: k, method: .window),
+          Row(ranks: n, microBatches: k, method: .pairwise),
+          Row(ranks: n, microBatches: k, method: .pairwise, overlap: true),
+        ]
+      }
+    } + [
+      Row(ranks: 8, microBatches: 8, method: .window),
+      Row(ranks: 8, microBatches: 8, method: .pairwise),
+    ]
 
   static let count = 5 * ShardLayout.chunk
 

@@ -12,7 +12,8 @@ import Testing
         #expect(range.lowerBound == end)
         #expect(range.lowerBound % ShardLayout.chunk == 0)
         #expect(range.count == layout.chunks(of: rank).count * ShardLayout.chunk)
-        #expect([chunks / ranks, (chunks + ranks - 1) / ranks].contains(layout.chunks(of: rank).count))
+        #expect(
+          [chunks / ranks, (chunks + ranks - 1) / ranks].contains(layout.chunks(of: rank).count))
         end = range.upperBound
       }
       #expect(end == layout.count)

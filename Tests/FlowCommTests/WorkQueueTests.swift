@@ -9,7 +9,9 @@ import Testing
       var results: [Int: [UInt8]] = [:]
       for _ in 0..<2 {  // a second queue follows at once
         results = [:]
-        try WorkQueue(c).run(count: count) { [UInt8($0), 1] } deliver: {
+        try WorkQueue(c).run(count: count) {
+          [UInt8($0), 1]
+        } deliver: {
           #expect(results.updateValue($1, forKey: $0) == nil)
         }
       }
@@ -20,14 +22,16 @@ import Testing
     #expect(delivered.dropFirst().allSatisfy { $0.isEmpty })
   }
 
-  @Test("an item that fails anywhere ends the queue on all ranks", arguments: [1, 2, 4], [0, 11, 22])
+  @Test(
+    "an item that fails anywhere ends the queue on all ranks", arguments: [1, 2, 4], [0, 11, 22])
   func failure(_ ranks: Int, _ bad: Int) throws {
     let subjects = try ThreadCommunicator.run(ranks: ranks) { c -> String? in
       do {
         try WorkQueue(c).run(count: 23) { item in
           if item == bad { throw UserError(.badData, "item \(item)", found: "broken") }
           return []
-        } deliver: { _, _ in }
+        } deliver: { _, _ in
+        }
         return nil
       } catch let error as UserError {
         return error.subject
@@ -40,7 +44,9 @@ import Testing
   func failedDelivery(_ ranks: Int) throws {
     let statuses = try ThreadCommunicator.run(ranks: ranks) { c -> Diagnostics.ExitStatus? in
       do {
-        try WorkQueue(c).run(count: 23) { _ in [] } deliver: { item, _ in
+        try WorkQueue(c).run(count: 23) { _ in
+          []
+        } deliver: { item, _ in
           if item == 5 { throw UserError(.io, "out.png", found: "no space left") }
         }
         return nil

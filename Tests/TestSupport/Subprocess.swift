@@ -26,7 +26,7 @@ public func runProcess(
   process.standardInput = FileHandle.nullDevice
   let ended = DispatchSemaphore(value: 0)
   process.terminationHandler = { _ in ended.signal() }
-  try process.run()
+  try withoutBlockedSignals { try process.run() }
   out.start()
   errors.start()
   if ended.wait(timeout: .now() + timeout) == .timedOut {
@@ -38,6 +38,17 @@ public func runProcess(
   let signalled = process.terminationReason == .uncaughtSignal
   let status = signalled ? 128 + process.terminationStatus : process.terminationStatus
   return (status, out.wait(), errors.wait())
+}
+
+/// Tests run on pool threads that block all signals; a child would inherit that, be deaf to TERM
+/// and USR1, and hand its deafness on.
+private func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
+  var none = sigset_t()
+  var before = sigset_t()
+  sigemptyset(&none)
+  pthread_sigmask(SIG_SETMASK, &none, &before)
+  defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+  try body()
 }
 
 /// Drains a pipe on a thread of its own, so that a talkative child never blocks.

@@ -21,7 +21,8 @@ int lf_mpi_node_ranks(int *ranks, int *count);
 
 int lf_mpi_send(const void *data, size_t bytes, int peer, int tag);
 int lf_mpi_receive(void *data, size_t bytes, int peer, int tag);
-int lf_mpi_exchange(const void *out, size_t out_bytes, void *in, size_t in_bytes, int peer, int tag);
+int lf_mpi_exchange(const void *out, size_t out_bytes, void *in, size_t in_bytes, int peer,
+                    int tag);
 // Does a message wait?  `peer` -1 is any; *source is the sender, or -1 where nothing waits.
 int lf_mpi_probe(int peer, int tag, int *source);
 
