@@ -25,7 +25,7 @@ struct ShapeTemplates: Sendable {
   private static func radius(_ kind: ShapeKind, angle: Float) -> Float {
     let corners = kind.corners
     guard !corners.isEmpty else { return 1 }
-    let ray = SIMD2<Float>(cos(angle), sin(angle))
+    let ray = SIMD2(cosine(angle), sine(angle))
     var farthest: Float = 0
     for i in corners.indices {
       let (a, b) = (corners[i], corners[(i + 1) % corners.count])
