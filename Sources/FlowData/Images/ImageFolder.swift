@@ -22,6 +22,11 @@ public struct ImageFolder: ImageSource {
   public struct Skipped: Equatable, Sendable {
     public var hidden = 0
     public var otherFiles = 0
+
+    public init(hidden: Int = 0, otherFiles: Int = 0) {
+      self.hidden = hidden
+      self.otherFiles = otherFiles
+    }
   }
 
   struct Item: Sendable {

@@ -25,6 +25,12 @@ public struct ImageSetDescription: Codable, Equatable, Sendable {
     public var size: Int
     public var seed: UInt64
     public var startIndex: Int
+
+    public init(size: Int, seed: UInt64, startIndex: Int) {
+      self.size = size
+      self.seed = seed
+      self.startIndex = startIndex
+    }
   }
 
   public init(classes: [String], count: Int, masks: String? = nil, shapes: Shapes? = nil) {

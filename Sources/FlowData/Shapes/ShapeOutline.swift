@@ -1,7 +1,9 @@
 import Foundation
 
-func cosine(_ x: Float) -> Float { cos(x) }
-func sine(_ x: Float) -> Float { sin(x) }
+// Rounded from double precision: the last bit of the float functions differs between processors,
+// and drawn pixels must not.
+func cosine(_ x: Float) -> Float { Float(cos(Double(x))) }
+func sine(_ x: Float) -> Float { Float(sin(Double(x))) }
 
 /// A placed outline, in pixels, that knows how far a point is from it.
 struct ShapeOutline {
@@ -17,7 +19,7 @@ struct ShapeOutline {
   ///   - radius: of the circle; the other shapes are scaled with it.
   ///   - rotation: radians, clockwise on the screen.
   init(_ kind: ShapeKind, center: SIMD2<Float>, radius: Float, rotation: Float) {
-    let (c, s) = (cos(rotation), sin(rotation))
+    let (c, s) = (cosine(rotation), sine(rotation))
     let corners = kind.corners.map { corner in
       center + radius * SIMD2(c * corner.x - s * corner.y, s * corner.x + c * corner.y)
     }
