@@ -52,11 +52,6 @@ public final class OutputFile {
     }
   }
 
-  public func write(_ text: String) throws {
-    var text = text
-    try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
-  }
-
   private func writePiece(_ bytes: UnsafeRawBufferPointer) throws {
     precondition(descriptor >= 0, "\(path) is finished")
     try disk.announce(.write(path, bytes: bytes.count))

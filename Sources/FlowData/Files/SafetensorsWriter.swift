@@ -73,8 +73,8 @@ public enum SafetensorsWriter {
       end += tensor.data.count
     }
     let header = headerText(sorted, offsets, metadata)
-    try withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { try file.write($0) }
-    try file.write(header)
+    let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
+    try (length + header.utf8).withUnsafeBytes { try file.write($0) }
     for tensor in placed { try file.write(tensor.data) }
   }
 
