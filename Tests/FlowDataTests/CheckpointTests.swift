@@ -74,7 +74,9 @@ struct CheckpointTests {
     #expect(try store.list() == [])
   }
 
-  typealias Damage = (what: String, file: String, change: @Sendable (String) throws -> Void, reason: String)
+  typealias Damage = (
+    what: String, file: String, change: @Sendable (String) throws -> Void, reason: String
+  )
 
   static let damages: [Damage] = [
     ("a flipped bit", "ema.safetensors", { try flipBit(inByte: 300, of: $0) }, "SHA-256"),

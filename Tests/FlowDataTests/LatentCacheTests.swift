@@ -78,9 +78,11 @@ struct LatentCacheTests {
     try make(folder)
     let index = try LatentCache(folder: folder).index
     for c in 0..<3 {
-      let mean = rows(0..<10, 0).enumerated().filter { $0.offset % 3 == c }.map { Double($0.element) }
-      let logvar = rows(0..<10, -20).enumerated().filter { $0.offset % 3 == c }
-        .map { Double($0.element) }
+      func channel(_ values: [Float]) -> [Double] {
+        stride(from: c, to: values.count, by: 3).map { Double(values[$0]) }
+      }
+      let mean = channel(rows(0..<10, 0))
+      let logvar = channel(rows(0..<10, -20))
       let average = mean.reduce(0, +) / 40
       let variance = mean.reduce(0) { $0 + ($1 - average) * ($1 - average) } / 40
       let posterior = logvar.reduce(0) { $0 + exp($1) } / 40
@@ -109,7 +111,8 @@ struct LatentCacheTests {
     #expect(names.count == 7)
     #expect(try names == FileManager.default.contentsOfDirectory(atPath: scratch / "b").sorted())
     for name in names {
-      #expect(try FileRecord(ofFile: scratch / "a/\(name)") == FileRecord(ofFile: scratch / "b/\(name)"))
+      let (a, b) = (scratch / "a/\(name)", scratch / "b/\(name)")
+      #expect(try FileRecord(ofFile: a) == FileRecord(ofFile: b))
     }
   }
 
@@ -210,7 +213,8 @@ struct LatentCacheTests {
     try make(folder)
     try row.change(folder)
     let error = #expect(throws: UserError.self) { try LatentCache(folder: folder) }
-    #expect(error?.description.contains(row.message) == true, "\(row.what): \(error?.description ?? "")")
+    let text = error?.description ?? ""
+    #expect(text.contains(row.message), "\(row.what): \(text)")
     #expect(error?.subject.hasPrefix(folder) == true)
   }
 

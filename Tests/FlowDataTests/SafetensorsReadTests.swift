@@ -49,7 +49,8 @@ struct SafetensorsReadTests {
 
   @Test("every hostile file has a row, and every good one too")
   func rowsAreComplete() throws {
-    let names = try FileManager.default.contentsOfDirectory(atPath: FormatFixtures.folder + "/files")
+    let folder = FormatFixtures.folder + "/files"
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
     let bad = names.filter { $0.hasPrefix("bad_safetensors_") }.sorted()
     #expect(bad == Self.refused.map { "bad_safetensors_\($0.file).safetensors" }.sorted())
     let good = names.filter { $0.hasPrefix("safetensors_good_") }.sorted()
@@ -140,10 +141,24 @@ struct SafetensorsReadTests {
     arguments: [
       ("{\"a\":1,}", 7), ("[1,2", 4), ("01", 1), ("1.", 2), ("-", 1), ("\"\\q\"", 2), ("tru", 3),
       ("\"\\ud800\"", 3), ("\"a\nb\"", 2), ("[] []", 3), ("1e999", 0), ("", 0), ("{\"a\" 1}", 5),
+      ("[1 2]", 3), ("{\"a\":1 2}", 7), ("\"\u{e9}\u{1}\"", 3),
     ])
   func strictJSON(_ text: String, _ byte: Int) {
     let error = #expect(throws: JSONSyntaxError.self) { try JSONValue(parsing: text) }
     #expect(error?.byte == byte, "\(error?.reason ?? "")")
+  }
+
+  @Test("a header of endless members is refused early")
+  func endless() throws {
+    let scratch = try ScratchFolder()
+    let member = #""": {"dtype": "U8", "shape": ["# + String(repeating: "0,", count: 200_000)
+    let header = "{" + member + "0], \"data_offsets\": [0, 0]}}"
+    let length = withUnsafeBytes(of: UInt64(header.utf8.count)) { Array($0) }
+    try Data(length + header.utf8).write(to: URL(fileURLWithPath: scratch / "many"))
+    let error = #expect(throws: UserError.self) { try SafetensorsFile(scratch / "many") }
+    #expect(error?.found == "more than 200000 members")
+    // The 200,000th comma, after the 8 bytes of length.
+    #expect(error?.place == "byte \(8 + 1 + member.utf8.count)")
   }
 
   @Test("JSON values")

@@ -50,6 +50,7 @@ struct ShardPlanTests {
     }
     #expect(error?.status == .config)
     #expect(error?.found == "31 samples for a batch of 32")
-    #expect(try ShardPlan(seed: 0, count: 32, microBatchSize: 8, microBatches: 4).stepsPerEpoch == 1)
+    let just = try ShardPlan(seed: 0, count: 32, microBatchSize: 8, microBatches: 4)
+    #expect(just.stepsPerEpoch == 1)
   }
 }

@@ -10,8 +10,9 @@ public struct SafetensorsTensor {
   public let data: UnsafeRawBufferPointer
 
   /// - Parameter data: row-major elements, little-endian as in memory.
-  public init(_ name: String, _ dtype: SafetensorsType, _ dims: [Int], _ data: UnsafeRawBufferPointer)
-  {
+  public init(
+    _ name: String, _ dtype: SafetensorsType, _ dims: [Int], _ data: UnsafeRawBufferPointer
+  ) {
     precondition(
       dims.reduce(dtype.width, *) == data.count,
       "\(data.count) bytes for shape \(dims) of \(dtype.rawValue)")
