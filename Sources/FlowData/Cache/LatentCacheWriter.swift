@@ -90,7 +90,8 @@ public struct LatentCacheWriter: Sendable {
   /// Row indices of shard `shard`.
   public func rows(_ shard: Int) -> Range<Int> {
     let start = shard * description.shardRows
-    precondition(shard >= 0 && start < description.count, "shard \(shard) of \(description.count) rows")
+    precondition(
+      shard >= 0 && start < description.count, "shard \(shard) of \(description.count) rows")
     return start..<min(start + description.shardRows, description.count)
   }
 
@@ -99,8 +100,9 @@ public struct LatentCacheWriter: Sendable {
 
   /// nil if the shard is missing, damaged, or made from something else.
   private func record(_ shard: Int) throws -> ShardRecord? {
+    let format = LatentCacheIndex.currentFormat
     guard FileManager.default.fileExists(atPath: recordPath(shard)),
-      let record: ShardRecord = try? readJSON(recordPath(shard), format: LatentCacheIndex.currentFormat),
+      let record: ShardRecord = try? readJSON(recordPath(shard), format: format),
       record.content == contentHash, record.rows == rows(shard).count, record.sums.count == 3,
       record.sums.allSatisfy({ $0.count == description.latentShape[2] }),
       let found = try? FileRecord(ofFile: dataPath(shard)), found == record.file

@@ -77,7 +77,8 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     }
     guard ranks >= 1, ranks <= 9999, step >= 0 else {
       throw UserError(
-        .badData, path, found: "\(ranks) ranks, step \(step)", expected: "1 to 9999 ranks, step ≥ 0")
+        .badData, path, found: "\(ranks) ranks, step \(step)",
+        expected: "1 to 9999 ranks, step ≥ 0")
     }
     for name in CheckpointManifest.requiredFiles(ranks: ranks) where files[name] == nil {
       throw UserError(.badData, path, at: "files", found: "no \(name)", expected: "its hash")

@@ -11,9 +11,15 @@ func canonicalJSON(_ value: some Encodable) throws -> [UInt8] {
 /// Reads a JSON file with a `format` number, strictly.
 func readJSON<Value: Decodable>(_ path: String, format: Int) throws -> Value {
   let file = try MappedFile(path)
+  return try withExtendedLifetime(file) { try decodeJSON(file.bytes, path, format) }
+}
+
+private func decodeJSON<Value: Decodable>(
+  _ bytes: UnsafeRawBufferPointer, _ path: String, _ format: Int
+) throws -> Value {
   let root: JSONValue
   do {
-    root = try JSONValue(parsing: file.bytes)
+    root = try JSONValue(parsing: bytes)
   } catch {
     throw UserError(.badData, path, at: "byte \(error.byte)", found: error.reason, expected: "JSON")
   }
@@ -23,10 +29,10 @@ func readJSON<Value: Decodable>(_ path: String, format: Int) throws -> Value {
       expected: "\(format)", advice: "it was written by another version of this program")
   }
   do {
-    return try JSONDecoder().decode(Value.self, from: Data(file.bytes))
-  } catch let DecodingError.keyNotFound(key, _) {
+    return try JSONDecoder().decode(Value.self, from: Data(bytes))
+  } catch DecodingError.keyNotFound(let key, _) {
     throw UserError(.badData, path, at: key.stringValue, found: "missing")
-  } catch let DecodingError.typeMismatch(_, context) {
+  } catch DecodingError.typeMismatch(_, let context) {
     throw UserError(
       .badData, path, at: context.codingPath.map(\.stringValue).joined(separator: "."),
       found: "a value of the wrong kind")
