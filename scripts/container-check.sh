@@ -42,7 +42,10 @@ done
 # --- The Dockerfile's lines -----------------------------------------------------------------------
 
 # Prints one instruction per line: comments dropped, continued lines joined.
-instructions() { sed -e '/^[[:space:]]*#/d' -e ':a;/\\$/{N;s/\\\n[[:space:]]*//;ba}' "$repo/Dockerfile" | sed '/^[[:space:]]*$/d'; }
+instructions() {
+  sed -e '/^[[:space:]]*#/d' -e ':a;/\\$/{N;s/\\\n[[:space:]]*//;ba}' "$repo/Dockerfile" \
+    | sed '/^[[:space:]]*$/d'
+}
 
 # The path that $1 means in the stage, seen from outside.
 in_root() { if [[ $1 == /* ]]; then printf '%s' "$root$1"; else printf '%s' "$root$directory/$1"; fi; }

@@ -72,7 +72,7 @@ require_root() {
 # Runs apt-get with no questions asked, its output appended to the log file.
 apt_get() {
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get -qq \
-    -o DPkg::Lock::Timeout=120 -o Acquire::Retries=1 -o Acquire::http::Timeout=20 "$@" \
+    -o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=20 "$@" \
     </dev/null >>"$log" 2>&1
 }
 
@@ -85,9 +85,10 @@ install_packages() {
   trap 'rm -f "$log"' EXIT
   say "installing $*"
   # A failed update is no failure yet: the packages may be known already, or lie in another source.
-  local updated=yes
-  apt_get update -o APT::Update::Error-Mode=any || updated=no
-  if ! apt_get install --yes --no-install-recommends "$@"; then
+  # Only a network that answered is worth asking again: without one this ends in seconds.
+  local updated=yes retries=3
+  apt_get update -o Acquire::Retries=0 -o APT::Update::Error-Mode=any || updated=no retries=0
+  if ! apt_get install --yes --no-install-recommends -o Acquire::Retries=$retries "$@"; then
     sed 's/^/apt: /' "$log" | tail -n 12 >&2
     local still
     still=$(missing_packages "$@" | tr '\n' ' ')
@@ -133,9 +134,10 @@ check_swift() {
     return
   fi
   fail 69 "Swift: found ${found:-none}, expected $swift_needed or newer." \
-    "Debian 12 has no package of it. Take the toolchain for Debian 12 from https://swift.org/install/linux," \
-    "unpack it and put its usr/bin into PATH:" \
-    "  tar -xzf swift-*-debian12.tar.gz -C \"\$HOME\" && export PATH=\"\$(echo \"\$HOME\"/swift-*/usr/bin):\$PATH\"" \
+    "Debian 12 has no package of it. Take the toolchain for Debian 12 from" \
+    "https://swift.org/install/linux, unpack it and put its usr/bin into PATH:" \
+    '  tar -xzf swift-*-debian12.tar.gz -C "$HOME"' \
+    '  export PATH="$(echo "$HOME"/swift-*-debian12/usr/bin):$PATH"' \
     "or build in a container, which brings Swift along: docker build -t latentflow ."
 }
 

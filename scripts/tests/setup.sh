@@ -71,8 +71,8 @@ check "… and neither apt nor sudo is called" calls_are ''
 
 machine 'libdnnl-dev libpng-dev' 6.3.1 works 0 '' openmp
 expect "root installs what is missing" 0 "installing libdnnl-dev libpng-dev" with_stubs "$setup"
-check "… and nothing else" calls_are 'update -o APT::Update::Error-Mode=any' \
-  'install --yes --no-install-recommends libdnnl-dev libpng-dev'
+check "… and nothing else" calls_are 'update -o Acquire::Retries=0 -o APT::Update::Error-Mode=any' \
+  'install --yes --no-install-recommends -o Acquire::Retries=3 libdnnl-dev libpng-dev'
 
 machine 'libdnnl-dev' 6.3.1 works 1000 yes openmp
 expect "a user with sudo installs" 0 "installed 1 package" with_stubs "$setup"
