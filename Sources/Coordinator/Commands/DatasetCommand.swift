@@ -38,7 +38,7 @@ struct DatasetCommand: ParsableCommand {
       try writeShapes(
         to: out, count: count, size: size, seed: seeding.seed ?? 0, startIndex: start
       ) { done in
-        progress.update(Progress(step: done, total: count), isLogged: done == count)
+        progress.update(RunProgress(step: done, total: count), isLogged: done == count)
       }
       progress.finish()
       try StandardOutput.write("\(count) images, \(ShapeClass.count) classes: \(out)\n")

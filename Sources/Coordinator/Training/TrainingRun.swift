@@ -182,7 +182,7 @@ final class TrainingRun<Config: RootConfiguration> {
           report.skipped ? 1 : 0,
         ])
       progress.update(
-        Progress(
+        RunProgress(
           step: report.step, total: total, loss: report.loss, gradientNorm: report.gradientNorm,
           imagesPerSecond: imagesPerSecond, secondsLeft: secondsLeft), isLogged: isLogged)
       if report.skipped { say("step \(report.step): gradient not finite, step skipped") }
