@@ -17,11 +17,12 @@ struct Damage: Sendable, CustomStringConvertible {
     var result = image
     for _ in 0..<blurs { result = boxBlurred(result) }
     let normal = random.normal(Shape([result.pixels.count])).values
+    let shifts = (0..<3).map { shift * (2 * random.uniform(1_000_000 + $0) - 1) }
     for i in result.pixels.indices {
       let (x, y, c) = (i / 3 % image.width, i / 3 / image.width, i % 3)
       let block = ((y / blocks * blocks) * image.width + x / blocks * blocks) * 3 + c
       let step = blocks == 1 ? normal[i] : 0.5 * normal[i] + 0.85 * normal[block]
-      let moved = noise * step + shift * (2 * random.uniform(1_000_000 + c) - 1)
+      let moved = noise * step + shifts[c]
       result.pixels[i] = UInt8(max(0, min(255, (Float(result.pixels[i]) + moved).rounded())))
     }
     return result
@@ -31,15 +32,20 @@ struct Damage: Sendable, CustomStringConvertible {
 /// The mean over 3×3 pixels, the border repeated.
 func boxBlurred(_ image: ImageBuffer) -> ImageBuffer {
   var result = image
-  for y in 0..<image.height {
-    for x in 0..<image.width {
-      var sum = SIMD3<Int>.zero
-      for py in [max(0, y - 1), y, min(image.height - 1, y + 1)] {
-        for px in [max(0, x - 1), x, min(image.width - 1, x + 1)] {
-          sum &+= SIMD3<Int>(truncatingIfNeeded: image[px, py])
+  let (width, height) = (image.width, image.height)
+  for y in 0..<height {
+    let rows = (max(0, y - 1) * width, y * width, min(height - 1, y + 1) * width)
+    for x in 0..<width {
+      let columns = (max(0, x - 1), x, min(width - 1, x + 1))
+      for c in 0..<3 {
+        var sum = 4
+        for row in [rows.0, rows.1, rows.2] {
+          sum += Int(image.pixels[(row + columns.0) * 3 + c])
+          sum += Int(image.pixels[(row + columns.1) * 3 + c])
+          sum += Int(image.pixels[(row + columns.2) * 3 + c])
         }
+        result.pixels[(y * width + x) * 3 + c] = UInt8(sum / 9)
       }
-      result[x, y] = SIMD3<UInt8>(truncatingIfNeeded: (sum &+ 4) / 9)
     }
   }
   return result

@@ -54,7 +54,9 @@ import Testing
 
       let full = try userError { try writeShapes(to: folder, count: 1, size: 64, seed: 0) }
       #expect(full.status == .io && full.found == "a folder with 2 entries")
-      let file = try userError { try writeShapes(to: "\(folder)/file", count: 1, size: 64, seed: 0) }
+      let file = try userError {
+        try writeShapes(to: "\(folder)/file", count: 1, size: 64, seed: 0)
+      }
       #expect(file.status == .io && file.found == "a file")
       let below = try userError {
         try writeShapes(to: "\(folder)/file/set", count: 1, size: 64, seed: 0)

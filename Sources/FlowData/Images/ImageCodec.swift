@@ -113,7 +113,8 @@ enum ImageFormat {
       return text.count == 1 ? "0" + text : text
     }
     return UserError(
-      .badData, name, at: "byte 0", found: "neither PNG nor JPEG (\(digits.joined(separator: " ")))",
+      .badData, name, at: "byte 0",
+      found: "neither PNG nor JPEG (\(digits.joined(separator: " ")))",
       expected: "a PNG or JPEG file",
       advice: "convert it, or remove it from the folder")
   }

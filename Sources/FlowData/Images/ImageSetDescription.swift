@@ -96,7 +96,7 @@ public struct ImageSetDescription: Codable, Equatable, Sendable {
       let fields = line.split(separator: ",", omittingEmptySubsequences: false)
       guard fields.count == 2, let label = Int(fields[1]) else {
         throw UserError(
-          .badData, path, at: place, found: "\"\(line)\"", expected: "a file name, a comma, a label")
+          .badData, path, at: place, found: "\"\(line)\"", expected: "FILE,LABEL")
       }
       guard classes.indices.contains(label) else {
         throw UserError(

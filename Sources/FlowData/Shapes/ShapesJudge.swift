@@ -1,10 +1,11 @@
-/// Says which class of the shapes set a picture shows, from its pixels alone, or that it shows none.
+/// Says which class of the shapes set a picture shows, from its pixels alone, or that it shows
+/// none.
 ///
-/// Nothing is trained. The ground is a plane of colour fitted to the border; what differs from it is
-/// the foreground; that must be one patch, of one colour, sharp at its edge; the colour must lie near
-/// one of the four; the patch must cover one of the four outlines of its area, placed on its
-/// centroid, better than any other, in a rotation that the set allows. Whatever fails a step is none
-/// of the classes, and the verdict names the step.
+/// Nothing is trained. The ground is a plane of colour fitted to the border; what differs from it
+/// is the foreground; that must be one patch, of one colour, sharp at its edge; the colour must lie
+/// near one of the four; the patch must cover one of the four outlines of its area, placed on its
+/// centroid, better than any other, in a rotation near those of the set. Whatever fails a step is
+/// none of the classes, and the verdict names the step.
 public struct ShapesJudge: Sendable {
   public struct Verdict: Equatable, Sendable {
     /// nil: none of the classes.
@@ -40,8 +41,9 @@ public struct ShapesJudge: Sendable {
 
   /// Larger pictures are judged at this side.
   private static let workingSide = 64
-  /// Thresholds in levels of 255 (root mean square over the channels), shares of the picture's area
-  /// or of the patch's area. Drawn pictures lie far from all of them; see ShapesJudgeTests.
+  /// Thresholds, set so that drawn pictures pass after two 3×3 blurs with noise of 8 levels.
+  /// Contrast and noise are in levels of 255, root mean square over the channels; area is a share
+  /// of the picture's, stray area of the patch's; colours are in the unit cube.
   private enum Limit {
     static let contrast: Float = 42
     static let groundNoise: Float = 16
@@ -82,7 +84,8 @@ public struct ShapesJudge: Sendable {
     }
     guard patch.strayArea <= Limit.strayArea * patch.area else { return .none(.severalPatches) }
     guard patch.groundNoise <= Limit.groundNoise else { return .none(.unquietGround) }
-    guard patch.edgeWidth <= Limit.edgeWidth * Float(max(picture.width, picture.height)) else { return .none(.blurredEdge) }
+    let side = Float(max(picture.width, picture.height))
+    guard patch.edgeWidth <= Limit.edgeWidth * side else { return .none(.blurredEdge) }
     guard patch.colorNoise <= Limit.colorNoise else { return .none(.mixedColor) }
     guard let color = nearestColor(to: patch.color) else { return .none(.unknownColor) }
 
@@ -105,7 +108,7 @@ public struct ShapesJudge: Sendable {
     return image.resized(width: scaled(image.width), height: scaled(image.height), .bilinear)
   }
 
-  /// The colour of the set next to `color` (in [0, 1]), if it is near and no other is nearly as near.
+  /// The colour of the set next to `color` (in [0, 1]), if that is near and no other nearly so.
   private func nearestColor(to color: SIMD3<Float>) -> ShapeColor? {
     let ranked = ShapeColor.allCases.map { candidate -> (ShapeColor, Float) in
       let d = candidate.rgb - color
