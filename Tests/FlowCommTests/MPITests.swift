@@ -50,6 +50,20 @@ import TestSupport
         """)
   }
 
+  @Test("a process alone never starts MPI; tasks without PMI stop before they touch a run folder")
+  func alone() throws {
+    // OMPI_MCA_pml names nothing: MPI_Init would fail on it.
+    let single = try runProcess(
+      productPath("comm-selftest"), ["queue", "none"], environment: ["OMPI_MCA_pml": "none-such"],
+      timeout: 60)
+    #expect(single.status == 0)
+    let tasks = try runProcess(
+      productPath("comm-selftest"), ["queue", "none"],
+      environment: ["SLURM_NTASKS": "2", "SLURM_PROCID": "0"], timeout: 60)
+    #expect(tasks.status == 64)
+    #expect(tasks.stderr.hasPrefix("error: launch: 2 tasks were started"))
+  }
+
   @Test("the work queue", arguments: [1, 2, 3, 4])
   func queue(_ ranks: Int) throws {
     let good = try mpirun(ranks, "comm-selftest", ["queue", "none"])

@@ -29,8 +29,8 @@ import Testing
       kill -s \(signal) $script
       wait $script
       """
-    // A shell cannot trap what it was started to ignore: INT in a background job without `set -m`, and
-    // in children of `swift test`.
+    // A shell cannot trap what it was started to ignore: INT in a background job without
+    // `set -m`, and in children of `swift test`.
     let run = try runProcess(
       "/usr/bin/env",
       [

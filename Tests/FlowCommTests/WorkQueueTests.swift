@@ -25,19 +25,22 @@ import Testing
   @Test(
     "an item that fails anywhere ends the queue on all ranks", arguments: [1, 2, 4], [0, 11, 22])
   func failure(_ ranks: Int, _ bad: Int) throws {
-    let subjects = try ThreadCommunicator.run(ranks: ranks) { c -> String? in
+    let outcomes = try ThreadCommunicator.run(ranks: ranks) { c -> (subject: String?, last: Int) in
+      var last = 0
       do {
         try WorkQueue(c).run(count: 23) { item in
+          last = item
           if item == bad { throw UserError(.badData, "item \(item)", found: "broken") }
           return []
         } deliver: { _, _ in
         }
-        return nil
+        return (nil, last)
       } catch let error as UserError {
-        return error.subject
+        return (error.subject, last)
       }
     }
-    #expect(subjects == Array(repeating: "item \(bad)", count: ranks))
+    #expect(outcomes.map(\.subject) == Array(repeating: "item \(bad)", count: ranks))
+    if ranks == 1 { #expect(outcomes[0].last == bad) }
   }
 
   @Test("a delivery that fails ends the queue on all ranks", arguments: [1, 3])
