@@ -238,6 +238,8 @@ private func refusal<C: RootConfiguration>(
     #expect(throws: UserError(
       .missingInput, "/nonexistent/x.yaml", found: "no such file", expected: "a configuration file")
     ) { try RunConfig.load(file: "/nonexistent/x.yaml") }
+    let folder = #expect(throws: UserError.self) { try RunConfig.load(file: "/proc") }
+    #expect(folder?.description == "/proc: a folder; expected a configuration file.")
     let huge = String(repeating: "#\n", count: 1 << 20)
     #expect(refusal(RunConfig.self, huge, [])?.found == "2097152 bytes")
     // Nesting is bounded by the YAML library; it must end in a message, not in a stack overflow.

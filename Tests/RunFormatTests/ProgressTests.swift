@@ -55,9 +55,9 @@ private final class TestPipe {
     (RunProgress(step: 1, total: 2, loss: 12_345.6, secondsLeft: .infinity), .max,
       "step 1/2  loss 12346  ETA –"),
     // Too narrow: entries go from the right, or what does not fit.
-    (RunProgress(step: 1, total: 2, loss: 0.5, gradientNorm: 1, secondsLeft: 60), 32,
+    (RunProgress(step: 1, total: 2, loss: 0.5, gradientNorm: 1, secondsLeft: 60), 31,
       "step 1/2  loss 0.5000  ETA 1:00"),
-    (RunProgress(step: 1, total: 2, loss: 0.5, gradientNorm: 1, secondsLeft: 60), 22,
+    (RunProgress(step: 1, total: 2, loss: 0.5, gradientNorm: 1, secondsLeft: 60), 30,
       "step 1/2  loss 0.5000"),
     (RunProgress(step: 1, total: 2, loss: 0.5), 5, "step "),
   ]

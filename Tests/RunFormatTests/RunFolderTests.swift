@@ -70,8 +70,6 @@ final class ScratchFolder {
   func killed() throws {
     let scratch = try ScratchFolder()
     let holder = Process()
-    holder.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
-    holder.arguments = ["\(scratch.path)/.lock", "sh", "-c", "echo host 1 >&3; exec sleep 100"]
     let ready = Pipe()
     holder.executableURL = URL(fileURLWithPath: "/bin/sh")
     holder.arguments = [

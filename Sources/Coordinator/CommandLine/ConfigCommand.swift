@@ -8,7 +8,8 @@ public struct ConfigCommand: ParsableCommand {
     discussion: """
       Examples:
         latentflow config configs/shapes-dit.yaml
-        latentflow config configs/shapes-dit.yaml optimizer.lr=1e-4 'optimizer.betas=[0.9, 0.95]'
+        latentflow config configs/shapes-dit.yaml training.clip=null optimizer.lr=1e-4
+        latentflow config configs/shapes-dit.yaml 'optimizer.betas=[0.9, 0.95]'
         latentflow config configs/shapes-autoencoder.yaml --autoencoder
       """)
 

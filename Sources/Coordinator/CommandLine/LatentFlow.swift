@@ -11,8 +11,12 @@ public struct LatentFlow: ParsableCommand {
       Example:
         latentflow config configs/shapes-dit.yaml optimizer.lr=1e-4
 
-      Exit status: 0 done, 64 wrong command line, 65 bad data, 66 missing input, 70 a defect,
-      74 the system refused, 75 interrupted after a checkpoint (run again), 78 wrong configuration.
+      Exit status:
+        0   done                       70  a defect of the program
+        1   a check did not hold       74  the system refused
+        64  wrong command line         75  interrupted after a checkpoint: run again
+        65  bad data                   78  wrong configuration
+        66  missing input
       """,
     version: version,
     subcommands: [

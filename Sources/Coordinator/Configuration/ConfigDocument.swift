@@ -14,11 +14,10 @@ public struct ConfigDocument: Sendable {
   /// Throws `UserError`: `.missingInput` if there is no such file, `.config` with file, line and
   /// column (or the override) if either is not what a configuration may be.
   public init(file: String, overrides: [String] = []) throws {
+    try Preflight.requireFile(file, "a configuration file")
     let data: Data
     do {
       data = try Data(contentsOf: URL(fileURLWithPath: file))
-    } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
-      throw UserError(.missingInput, file, found: "no such file", expected: "a configuration file")
     } catch {
       throw UserError(
         .io, file, found: "cannot be read, \(error.localizedDescription)",
