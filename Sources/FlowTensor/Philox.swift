@@ -36,7 +36,7 @@ public struct Philox: Sendable {
   }
 
   /// Ten rounds over a raw counter and key (the test vectors of the paper's library apply).
-  static func bijection(counter: SIMD4<UInt32>, key: (UInt32, UInt32)) -> SIMD4<UInt32> {
+  public static func bijection(counter: SIMD4<UInt32>, key: (UInt32, UInt32)) -> SIMD4<UInt32> {
     var c = counter
     var (k0, k1) = key
     for _ in 0..<10 {

@@ -1,1 +1,9 @@
-@main struct Main { static func main() {} }
+import Coordinator
+import Foundation
+
+@main
+enum Main {
+  static func main() {
+    exit(Launch.run(LatentFlow.self, Array(CommandLine.arguments.dropFirst())))
+  }
+}
