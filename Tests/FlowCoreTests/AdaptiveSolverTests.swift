@@ -39,8 +39,8 @@ struct AdaptiveSolverTests {
     }
   }
 
-  /// Bits, steps and evaluations of a sample are those it has alone, whoever sits beside it, although
-  /// its neighbours take longer and it waits for them.
+  /// Bits, steps and evaluations of a sample are those it has alone, whoever sits beside it,
+  /// although its neighbours take longer and it waits for them.
   @Test("per sample: neighbours do not matter", arguments: adaptive)
   func independence(_ tableau: ButcherTableau) throws {
     let solver = AdaptiveSolver(tableau)
@@ -153,7 +153,8 @@ struct KarrasSamplerTests {
       .heun, times: KarrasSampler.evenTimes(64, from: 1, to: 0), assumedSteps: assumed)
     let found = sampler.integrate(from: start([6]), noise: { _ in start([0]) }, turning)
     #expect(found.evaluations == [calls])
-    let error = hypot(Double(found.final.values[0]) - cos(6), Double(found.final.values[1]) + sin(6))
+    let end = found.final.values.map(Double.init)
+    let error = hypot(end[0] - cos(6), end[1] + sin(6))
     #expect((error < 0.02) == (assumed == nil), "error \(error)")
   }
 }

@@ -17,9 +17,9 @@ struct LinearCombinationTests {
       base.values[i]
         + (0..<3).reduce(Float(0)) { $0 + coefficients[i / size * 3 + $1] * terms[$1].base[i] }
     }
-    #expect(out.values == expected)  // small integers: exact
+    #expect(out.values.elementsEqual(expected))  // small integers: exact
     linearCombination(base, terms, coefficients: coefficients, into: base)
-    #expect(base.values == expected)
+    #expect(base.values.elementsEqual(expected))
   }
 
   @Test("a term with coefficient 0 is not read")

@@ -39,7 +39,8 @@ struct AdaptiveRun {
     self.clock = clock
     batch = x0.shape[0]
     let count = solver.errorControl == .perSample ? batch : 1
-    groups = Array(repeating: Group(time: clock.outputs[0], step: 0, end: clock.outputs[0]), count: count)
+    let start = clock.outputs[0]
+    groups = Array(repeating: Group(time: start, step: 0, end: start), count: count)
     outputs = [x0.copy()] + clock.outputs.dropFirst().map { _ in Tensor(uninitialized: x0.shape) }
     y = x0.copy()
     slopeAtStart = Tensor(uninitialized: x0.shape)

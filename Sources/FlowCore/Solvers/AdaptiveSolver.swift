@@ -3,9 +3,9 @@ import FlowTensor
 
 /// Runs a tableau with an embedded error estimate under a step-size controller.
 ///
-/// The algorithm is torchdiffeq 0.2.5's: rms norms, Hairer's first step (Hairer, Nørsett & Wanner I,
-/// § II.4), controller with safety 0.9 and factors 0.2 … 10, times in Double. Batch control follows
-/// it to the end; control per sample lands on the output times instead of overshooting them.
+/// The algorithm is torchdiffeq 0.2.5's: rms norms, Hairer's first step (Hairer, Nørsett & Wanner
+/// I, § II.4), controller with safety 0.9 and factors 0.2 … 10, times in Double. Batch control
+/// follows it to the end; control per sample lands on the output times instead of passing them.
 public struct AdaptiveSolver: ODESolver {
   /// Whose error a step answers to.
   public enum ErrorControl: String, Sendable, CaseIterable {
@@ -32,8 +32,8 @@ public struct AdaptiveSolver: ODESolver {
   public let absoluteTolerance: Double
   public let errorControl: ErrorControl
   /// Whether a step that would pass an output time ends there. Otherwise, as in torchdiffeq, it
-  /// passes, the state is read off a quartic through the middle of the step (less accurate than the
-  /// solution of a method of high order), and the field is evaluated beyond the last time.
+  /// passes, the state is read off a quartic through the middle of the step (less accurate than
+  /// the solution of a method of high order), and the field is evaluated beyond the last time.
   public let landsOnOutputs: Bool
   /// Length of the first step; nil: chosen from two evaluations.
   public let firstStep: Double?
