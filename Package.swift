@@ -24,6 +24,7 @@ let package = Package(
     .target(name: "CMPI", dependencies: ["COpenMPI"]),
     .target(name: "CImage", dependencies: ["CLibPNG", "CTurboJPEG"]),
     .target(name: "CKernels"),
+    .target(name: "CSignals"),
 
     // The house.
     .target(name: "Diagnostics"),
@@ -48,13 +49,15 @@ let package = Package(
       name: "Coordinator",
       dependencies: [
         "Diagnostics", "Worker", "RunFormat", "FlowTensor", "FlowNN", "FlowCore", "FlowModels",
-        "FlowMetrics", "FlowData", "FlowComm", "Yams",
+        "FlowMetrics", "FlowData", "FlowComm", "CSignals", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .executableTarget(name: "latentflow", dependencies: ["Coordinator", "Worker", "FlowTensor"]),
+    .executableTarget(name: "latentflow", dependencies: ["Coordinator"]),
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["FlowTensor"], path: "Tests/TestSupport"),
+    .executableTarget(
+      name: "comm-selftest", dependencies: ["FlowComm", "Diagnostics"], path: "Tests/CommSelftest"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "FlowTensorTests", dependencies: ["FlowTensor", "TestSupport"]),
     .testTarget(name: "FlowNNTests", dependencies: ["FlowNN", "FlowData", "TestSupport"]),
@@ -62,9 +65,16 @@ let package = Package(
     .testTarget(name: "FlowModelsTests", dependencies: ["FlowModels", "FlowData", "TestSupport"]),
     .testTarget(name: "FlowMetricsTests", dependencies: ["FlowMetrics", "TestSupport"]),
     .testTarget(name: "FlowDataTests", dependencies: ["FlowData", "TestSupport"]),
-    .testTarget(name: "FlowCommTests", dependencies: ["FlowComm", "TestSupport"]),
-    .testTarget(name: "RunFormatTests", dependencies: ["RunFormat"]),
+    .testTarget(
+      name: "FlowCommTests",
+      dependencies: ["FlowComm", "Diagnostics", "TestSupport", "comm-selftest"]),
+    .testTarget(name: "RunFormatTests", dependencies: ["Diagnostics", "RunFormat"]),
     .testTarget(name: "WorkerTests", dependencies: ["Worker", "FlowData", "TestSupport"]),
-    .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "TestSupport"]),
+    .testTarget(
+      name: "CoordinatorTests",
+      dependencies: [
+        "Coordinator", "Diagnostics", "RunFormat", "TestSupport", "latentflow",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
   ]
 )

@@ -86,10 +86,25 @@ public final class ParameterStore {
     }
   }
 
-  /// Forgets all gradients; the next contribution to each overwrites.
+  /// Forgets all gradients; the next contribution to each overwrites. What no gradient covers
+  /// (constants, alignment) is zeroed: other use of the arena between two passes leaves no trace.
   public func resetGradients() {
     for parameter in parameters { parameter.gradient?.reset() }
+    guard let gradients else { return }
+    for gap in gaps { (gradients.base + gap.lowerBound).update(repeating: 0, count: gap.count) }
   }
+
+  /// Ranges of the arena outside trainable parameters.
+  private lazy var gaps: [Range<Int>] = {
+    var gaps: [Range<Int>] = []
+    var end = 0
+    for parameter in parameters where parameter.isTrainable {
+      if parameter.range.lowerBound > end { gaps.append(end..<parameter.range.lowerBound) }
+      end = parameter.range.upperBound
+    }
+    if end < arenaCount { gaps.append(end..<arenaCount) }
+    return gaps
+  }()
 
   /// Zeroes the gradients that nothing contributed to since `resetGradients`.
   public func settleGradients() {

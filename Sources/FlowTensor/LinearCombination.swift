@@ -58,8 +58,8 @@ public func scaledRootMeanSquare(
   }
 }
 
-/// The quartic through `y0`, `middle` and `y1` with slopes `f0` and `f1` at the ends of a step `dt`,
-/// evaluated at the fraction `x` of the step. All of one size.
+/// The quartic through `y0`, `middle` and `y1` with slopes `f0` and `f1` at the ends of a step
+/// `dt`, evaluated at the fraction `x` of the step. All of one size.
 public func quarticInterpolation(
   y0: Tensor, middle: Tensor, y1: Tensor, f0: Tensor, f1: Tensor, dt: Float, at x: Float,
   into out: Tensor

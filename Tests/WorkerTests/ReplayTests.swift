@@ -33,7 +33,8 @@ struct ReplayTests {
 }
 
 func fixture(_ name: String) throws -> ReferenceCase {
-  let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent()
   return try ReferenceCase(
     file: tests.appendingPathComponent("Fixtures/\(name).safetensors").path)
 }

@@ -50,3 +50,9 @@ void lf_softmax_pullback(const float *p, const float *delta, float scale, float 
                          size_t n, size_t stride);               // dp = scale · p ⊙ (dp − delta[r])
 void lf_row_dots(const float *a, const float *b, float *out, size_t rows, size_t n, size_t stride_a,
                  size_t stride_b);
+
+#include "ckernels_convolution.h"
+#include "ckernels_groupnorm.h"
+#include "ckernels_optimizer.h"
+#include "ckernels_resample.h"
+#include "ckernels_solver.h"

@@ -18,8 +18,8 @@ typedef struct {
 
 // One pass: w, m, v and, unless average is NULL, the running average of w.
 void lf_adam(
-    float *w, const float *g, float *m, float *v, float *average, const lf_adam_constants *constants,
-    size_t n);
+    float *w, const float *g, float *m, float *v, float *average,
+    const lf_adam_constants *constants, size_t n);
 
 // average = keep·average + take·w; keep 0 copies without reading.
 void lf_average(const float *w, float *average, float keep, float take, size_t n);

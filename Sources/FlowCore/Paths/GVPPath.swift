@@ -1,7 +1,7 @@
 import Foundation
 import FlowTensor
 
-/// The generalised variance-preserving path (Ma et al. 2024, «SiT», arXiv 2401.08740, table 1) with
+/// The generalised variance-preserving path (Ma et al. 2024, «SiT», arXiv 2401.08740, table 1) in
 /// FMBoost's direction: source at t = 0, data at t = 1. Its width σ is 0 by definition.
 ///
 ///     x_t = cos(πt/2)·x0 + sin(πt/2)·x1            u = π/2·(cos(πt/2)·x1 − sin(πt/2)·x0)
@@ -10,7 +10,9 @@ public struct GVPPath: ProbabilityPath {
 
   public init() {}
 
-  public func sample(x0 source: Tensor, x1 data: Tensor, t: Tensor, smoothing: Tensor?) -> PathSample {
+  public func sample(
+    x0 source: Tensor, x1 data: Tensor, t: Tensor, smoothing: Tensor?
+  ) -> PathSample {
     let quarter = Float.pi / 2
     return PathSample(
       xt: mix(source, data, t: t) { (cos(quarter * $0), sin(quarter * $0)) },  // [B, …]

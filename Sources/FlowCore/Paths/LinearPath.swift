@@ -11,10 +11,13 @@ public struct LinearPath: ProbabilityPath {
   public init(sigmaMin: Float = 0) { self.sigmaMin = sigmaMin }
 
   /// - Parameter smoothing: ε, needed where `sigmaMin` is positive.
-  public func sample(x0 source: Tensor, x1 data: Tensor, t: Tensor, smoothing: Tensor?) -> PathSample {
+  public func sample(
+    x0 source: Tensor, x1 data: Tensor, t: Tensor, smoothing: Tensor?
+  ) -> PathSample {
     let xt = mix(source, data, t: t) { (1 - $0, $0) }  // [B, …]
     if sigmaMin > 0 {
-      precondition(smoothing?.shape == xt.shape, "a path of width \(sigmaMin) needs noise \(xt.shape)")
+      precondition(
+        smoothing?.shape == xt.shape, "a path of width \(sigmaMin) needs noise \(xt.shape)")
       linearCombination(xt, [smoothing!], coefficients: [sigmaMin], into: xt)
     }
     return PathSample(xt: xt, velocity: mix(source, data, t: t) { _ in (-1, 1) }, t: t)

@@ -9,7 +9,9 @@ public struct NoisingPath: ProbabilityPath {
 
   public init(sigmaMin: Float = 1e-5) { self.sigmaMin = sigmaMin }
 
-  public func sample(x0 data: Tensor, x1 noise: Tensor, t: Tensor, smoothing: Tensor?) -> PathSample {
+  public func sample(
+    x0 data: Tensor, x1 noise: Tensor, t: Tensor, smoothing: Tensor?
+  ) -> PathSample {
     PathSample(
       xt: mix(data, noise, t: t) { (1 - $0, sigmaMin + (1 - sigmaMin) * $0) },  // [B, …]
       velocity: mix(data, noise, t: t) { _ in (-1, 1 - sigmaMin) },  // [B, …]

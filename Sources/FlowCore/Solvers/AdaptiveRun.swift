@@ -4,9 +4,11 @@ import FlowTensor
 /// The state of one adaptive integration. A group is what steps together: a sample, or the batch.
 struct AdaptiveRun {
   private struct Group {
-    /// Rising time of the state, and the step to try next.
+    /// Rising time of the state, and the step that the controller asks for.
     var time: Double
     var step: Double
+    /// Where the step in hand ends: `time + step`, or an output time to land on.
+    var end: Double
     /// Index of the next output time; one past the last when the group has arrived.
     var nextOutput = 1
     var evaluations = 0
@@ -37,7 +39,8 @@ struct AdaptiveRun {
     self.clock = clock
     batch = x0.shape[0]
     let count = solver.errorControl == .perSample ? batch : 1
-    groups = Array(repeating: Group(time: clock.outputs[0], step: 0), count: count)
+    let start = clock.outputs[0]
+    groups = Array(repeating: Group(time: start, step: 0, end: start), count: count)
     outputs = [x0.copy()] + clock.outputs.dropFirst().map { _ in Tensor(uninitialized: x0.shape) }
     y = x0.copy()
     slopeAtStart = Tensor(uninitialized: x0.shape)
@@ -83,34 +86,36 @@ struct AdaptiveRun {
     }
   }
 
-  /// Evaluates the stages of one step of every active group; frozen ones stay where they are.
+  /// Chooses the end of each active group's step, then evaluates its stages; frozen groups stay
+  /// where they are.
   mutating func tryStep(_ field: (Tensor, Tensor) throws -> Tensor) throws {
-    for g in groups.indices where isActive(groups[g]) {
-      let group = groups[g]
-      guard group.step.isFinite else {
-        throw SolverFailure.notFinite(sample: g, time: clock.sign * group.time)
-      }
-      guard group.time + group.step > group.time else {
-        throw SolverFailure.stepTooSmall(
-          sample: g, time: clock.sign * group.time, step: group.step)
-      }
-      guard group.attempts < solver.maximumSteps else {
-        throw SolverFailure.tooManySteps(
-          sample: g, time: clock.sign * group.time, limit: solver.maximumSteps)
-      }
-    }
+    for g in groups.indices where isActive(groups[g]) { groups[g].end = try endOfStep(g) }
     k = [slopeAtStart]
     for (row, node) in zip(tableau.stages, tableau.nodes.dropFirst()) {
       let isLast = k.count == tableau.nodes.count - 1
       let target = isLast && tableau.lastStageIsAtSolution ? solution : stage
       linearCombination(y, k, coefficients: stepCoefficients(row), into: target)
       // A stage at the end of the step stays just before it, in case the field jumps there.
-      let times = groups.map { isActive($0) ? $0.time + node * $0.step : $0.time }
+      let times = groups.map { node == 1 ? $0.end : $0.time + node * ($0.end - $0.time) }
       k.append(try evaluate(target, times, node == 1 ? .previous : .none, field))
     }
     if !tableau.lastStageIsAtSolution {
       linearCombination(y, k, coefficients: stepCoefficients(tableau.weights), into: solution)
     }
+  }
+
+  private func endOfStep(_ g: Int) throws -> Double {
+    let group = groups[g]
+    let time = clock.sign * group.time
+    guard group.step.isFinite else { throw SolverFailure.notFinite(sample: g, time: time) }
+    guard group.time + group.step > group.time else {
+      throw SolverFailure.stepTooSmall(sample: g, time: time, step: group.step)
+    }
+    guard group.attempts < solver.maximumSteps else {
+      throw SolverFailure.tooManySteps(sample: g, time: time, limit: solver.maximumSteps)
+    }
+    let end = group.time + group.step
+    return solver.landsOnOutputs ? min(end, clock.outputs[group.nextOutput]) : end
   }
 
   /// Accepts or rejects the step of each active group and chooses its next one.
@@ -125,21 +130,24 @@ struct AdaptiveRun {
         throw SolverFailure.notFinite(sample: g, time: clock.sign * before.time)
       }
       let accepted = ratios[g] <= 1
+      let isCut = before.end < before.time + before.step
+      let tried = isCut ? before.end - before.time : before.step
       groups[g].attempts += 1
       if accepted { accept(g) }
-      groups[g].step = solver.nextStep(after: before.step, errorRatio: ratios[g])
+      let next = solver.nextStep(after: tried, errorRatio: ratios[g])
+      // A step cut short by an output time says nothing against the longer one.
+      groups[g].step = isCut && accepted ? max(next, before.step) : next
       watching(
         AdaptiveSolver.Attempt(
-          group: g, time: before.time, step: before.step, accepted: accepted,
-          nextStep: groups[g].step))
+          group: g, time: before.time, step: tried, accepted: accepted, nextStep: groups[g].step))
     }
   }
 
   /// Writes the output times that the step passed, then moves the group to the end of the step.
   private mutating func accept(_ g: Int) {
     let start = groups[g].time
-    let end = start + groups[g].step
-    let signedStep = Float(clock.sign * groups[g].step)
+    let end = groups[g].end
+    let signedStep = signedStep(groups[g])
     let y0 = part(y, g), y1 = part(solution, g)
     let slopes = k.map { part($0, g) }
     if clock.outputs[groups[g].nextOutput] <= end {
@@ -148,10 +156,15 @@ struct AdaptiveRun {
         y0, slopes, coefficients: tableau.midpointWeights!.map { Float($0) * signedStep },
         into: middle)
       while isActive(groups[g]), clock.outputs[groups[g].nextOutput] <= end {
-        let x = (clock.outputs[groups[g].nextOutput] - start) / (end - start)
-        quarticInterpolation(
-          y0: y0, middle: middle, y1: y1, f0: slopes[0], f1: slopes[slopes.count - 1],
-          dt: signedStep, at: Float(x), into: part(outputs[groups[g].nextOutput], g))
+        let output = part(outputs[groups[g].nextOutput], g)
+        if solver.landsOnOutputs {
+          output.base.update(from: y1.base, count: y1.count)
+        } else {
+          let x = (clock.outputs[groups[g].nextOutput] - start) / (end - start)
+          quarticInterpolation(
+            y0: y0, middle: middle, y1: y1, f0: slopes[0], f1: slopes[slopes.count - 1],
+            dt: signedStep, at: Float(x), into: output)
+        }
         groups[g].nextOutput += 1
       }
     }
@@ -159,6 +172,7 @@ struct AdaptiveRun {
     slopes[0].base.update(from: slopes[slopes.count - 1].base, count: y0.count)
     // A frozen group waits at the last output time, not beyond it.
     groups[g].time = isActive(groups[g]) ? end : clock.outputs[clock.outputs.count - 1]
+    groups[g].end = groups[g].time
   }
 
   /// Group `g` of a batch, as a vector; shares memory.
@@ -169,9 +183,15 @@ struct AdaptiveRun {
   /// Each group's weights times its signed step, [groups, weights]; zero for frozen groups.
   private func stepCoefficients(_ weights: [Double]) -> [Float] {
     groups.flatMap { group in
-      let step = isActive(group) ? Float(clock.sign * group.step) : 0
+      let step = signedStep(group)
       return weights.map { Float($0) * step }
     }
+  }
+
+  /// The length of the step in hand in the caller's time; zero for frozen groups.
+  private func signedStep(_ group: Group) -> Float {
+    let isCut = group.end < group.time + group.step
+    return isActive(group) ? Float(clock.sign * (isCut ? group.end - group.time : group.step)) : 0
   }
 
   /// Norm of Σ c_i·terms_i in units of the tolerance at y.
@@ -187,7 +207,7 @@ struct AdaptiveRun {
   ) throws -> Tensor {
     calls += 1
     for g in groups.indices where isActive(groups[g]) { groups[g].evaluations += 1 }
-    let t = times.map { clock.callerTime($0, nudge) }
+    let t = zip(groups, times).map { clock.callerTime($1, isActive($0) ? nudge : .none) }
     return try slope(x, t.count == batch ? t : Array(repeating: t[0], count: batch), field)
   }
 }

@@ -3,10 +3,9 @@ import FlowTensor
 
 /// Runs a tableau with an embedded error estimate under a step-size controller.
 ///
-/// The algorithm is torchdiffeq 0.2.5's: rms norms, Hairer's first step (Hairer, Nørsett & Wanner I,
-/// § II.4), controller with safety 0.9 and factors 0.2 … 10, steps that overshoot the output times
-/// and a quartic through the middle of the step that gives the states there. Times are Double. The
-/// field is therefore evaluated a little beyond the last time.
+/// The algorithm is torchdiffeq 0.2.5's: rms norms, Hairer's first step (Hairer, Nørsett & Wanner
+/// I, § II.4), controller with safety 0.9 and factors 0.2 … 10, times in Double. Batch control
+/// follows it to the end; control per sample lands on the output times instead of passing them.
 public struct AdaptiveSolver: ODESolver {
   /// Whose error a step answers to.
   public enum ErrorControl: String, Sendable, CaseIterable {
@@ -32,15 +31,20 @@ public struct AdaptiveSolver: ODESolver {
   public let relativeTolerance: Double
   public let absoluteTolerance: Double
   public let errorControl: ErrorControl
+  /// Whether a step that would pass an output time ends there. Otherwise, as in torchdiffeq, it
+  /// passes, the state is read off a quartic through the middle of the step (less accurate than
+  /// the solution of a method of high order), and the field is evaluated beyond the last time.
+  public let landsOnOutputs: Bool
   /// Length of the first step; nil: chosen from two evaluations.
   public let firstStep: Double?
   /// Tried steps per sample after which the integration fails.
   public let maximumSteps: Int
 
+  /// - Parameter landsOnOutputs: nil: yes under control per sample, no under control per batch.
   public init(
     _ tableau: ButcherTableau = .dopri5, relativeTolerance: Double = 1e-5,
     absoluteTolerance: Double = 1e-5, errorControl: ErrorControl = .perSample,
-    firstStep: Double? = nil, maximumSteps: Int = 100_000
+    landsOnOutputs: Bool? = nil, firstStep: Double? = nil, maximumSteps: Int = 100_000
   ) {
     precondition(tableau.isAdaptive, "\(tableau.name) estimates no error: use FixedStepSolver")
     precondition(
@@ -51,6 +55,7 @@ public struct AdaptiveSolver: ODESolver {
     self.relativeTolerance = relativeTolerance
     self.absoluteTolerance = absoluteTolerance
     self.errorControl = errorControl
+    self.landsOnOutputs = landsOnOutputs ?? (errorControl == .perSample)
     self.firstStep = firstStep
     self.maximumSteps = maximumSteps
   }

@@ -1,7 +1,7 @@
 import FlowTensor
 
-/// LFM's samplers in the manner of Karras et al. 2022 (arXiv 2206.00364, algorithm 2): Euler or Heun
-/// on falling times, with optional churn, on the velocity itself.
+/// LFM's samplers in the manner of Karras et al. 2022 (arXiv 2206.00364, algorithm 2): Euler or
+/// Heun on falling times, with optional churn, on the velocity itself.
 public struct KarrasSampler: Sendable {
   public enum Method: String, Sendable, CaseIterable {
     case euler, heun
@@ -27,8 +27,8 @@ public struct KarrasSampler: Sendable {
   /// Falling times; one step between each and the next.
   public let times: [Double]
   public let churn: Churn
-  /// The step count that LFM's code assumes whatever the times are, 40 there: churn is divided by it
-  /// and Heun's correction stops at step `assumedSteps - 1`, where the method silently turns into
+  /// The step count that LFM's code assumes whatever the times are, 40 there: churn is divided by
+  /// it and Heun's correction stops at step `assumedSteps - 1`, where the method silently turns into
   /// Euler's. nil: the true number of steps, and the correction at each of them.
   public let assumedSteps: Int?
 

@@ -5,8 +5,8 @@ public protocol ODESolver: Sendable {
   /// - Parameters:
   ///   - x0: states at `times[0]`, [B, …]
   ///   - times: output times, at least two, strictly rising or strictly falling
-  ///   - field: f; receives states [B, …] and one time per sample [B], and must not keep the states:
-  ///     their memory is used again
+  ///   - field: f; receives states [B, …] and one time per sample [B], and must not keep the
+  ///     states: their memory is used again
   /// - Throws: `SolverFailure`
   func integrate(
     from x0: Tensor, through times: [Double], _ field: (_ x: Tensor, _ t: Tensor) throws -> Tensor
@@ -51,7 +51,8 @@ public enum SolverFailure: Error, Equatable, CustomStringConvertible {
       "sample \(sample): a step of \(step) at t = \(time) no longer moves the time; "
         + "raise the tolerances"
     case .tooManySteps(let sample, let time, let limit):
-      "sample \(sample): \(limit) steps reached only t = \(time); raise the tolerances or the limit"
+      "sample \(sample): \(limit) steps reached only t = \(time); "
+        + "raise the tolerances or the limit"
     }
   }
 }

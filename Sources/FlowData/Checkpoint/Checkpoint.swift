@@ -56,7 +56,8 @@ public struct Checkpoint: Equatable, Sendable {
   }
 }
 
-/// A checkpoint that is being written: all ranks put their files into `folder`, then rank 0 commits.
+/// A checkpoint that is being written: all ranks put their files into `folder`, then rank 0
+/// commits.
 public struct CheckpointDraft: Sendable {
   public let step: Int
   /// Not yet the final name; gone after `commit`.

@@ -46,44 +46,19 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
   func sealedText() throws -> [UInt8] {
     var copy = self
     copy.sha256 = try ownHash()
-    return try copy.text()
+    return try canonicalJSON(copy)
   }
 
   private func ownHash() throws -> String {
     var copy = self
     copy.sha256 = ""
-    return try copy.text().withUnsafeBytes { sha256Hex(of: $0) }
-  }
-
-  private func text() throws -> [UInt8] {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    return Array(try encoder.encode(self)) + [UInt8(ascii: "\n")]
+    return try canonicalJSON(copy).withUnsafeBytes { sha256Hex(of: $0) }
   }
 
   /// Reads and checks the manifest of `folder`; not yet the files that it names.
   static func read(in folder: String) throws -> CheckpointManifest {
     let path = folder + "/" + fileName
-    let file = try MappedFile(path)
-    let root: JSONValue
-    do {
-      root = try JSONValue(parsing: file.bytes)
-    } catch {
-      throw UserError(.badData, path, at: "byte \(error.byte)", found: error.reason, expected: "JSON")
-    }
-    guard root["format"]?.int == currentFormat else {
-      throw UserError(
-        .badData, path, at: "format", found: root["format"]?.int.map(String.init) ?? "no number",
-        expected: "\(currentFormat)", advice: "it was written by another version of this program")
-    }
-    let manifest: CheckpointManifest
-    do {
-      manifest = try JSONDecoder().decode(CheckpointManifest.self, from: Data(file.bytes))
-    } catch {
-      throw UserError(
-        .badData, path, found: "fields are missing or of the wrong kind",
-        expected: "a checkpoint manifest")
-    }
+    let manifest: CheckpointManifest = try readJSON(path, format: currentFormat)
     let hash = try manifest.ownHash()
     guard hash == manifest.sha256 else {
       throw UserError(
@@ -102,16 +77,11 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     }
     guard ranks >= 1, ranks <= 9999, step >= 0 else {
       throw UserError(
-        .badData, path, found: "\(ranks) ranks, step \(step)", expected: "1 to 9999 ranks, step ≥ 0")
+        .badData, path, found: "\(ranks) ranks, step \(step)",
+        expected: "1 to 9999 ranks, step ≥ 0")
     }
     for name in CheckpointManifest.requiredFiles(ranks: ranks) where files[name] == nil {
       throw UserError(.badData, path, at: "files", found: "no \(name)", expected: "its hash")
     }
   }
-}
-
-/// `value` in decimal with at least `width` digits.
-func digits(_ value: Int, _ width: Int) -> String {
-  let text = String(value)
-  return String(repeating: "0", count: max(0, width - text.count)) + text
 }

@@ -74,12 +74,15 @@ public struct CheckpointStore: Sendable {
   /// its name. Replaces an earlier checkpoint of the same step. Throws `.internal` naming a file
   /// that a rank has not written, `.io` if the disk refuses; the draft then stays for `recover`.
   @discardableResult
-  public func commit(_ draft: CheckpointDraft, _ manifest: CheckpointManifest) throws -> Checkpoint {
+  public func commit(
+    _ draft: CheckpointDraft, _ manifest: CheckpointManifest
+  ) throws -> Checkpoint {
     precondition(
       draft.step == manifest.step, "manifest of step \(manifest.step), draft of \(draft.step)")
     var manifest = manifest
     let present = try Disk.names(in: draft.folder)
-    for name in CheckpointManifest.requiredFiles(ranks: manifest.ranks) where !present.contains(name) {
+    let required = CheckpointManifest.requiredFiles(ranks: manifest.ranks)
+    if let name = required.first(where: { !present.contains($0) }) {
       throw UserError(
         .internal, draft.folder, at: name, found: "not written", expected: "a file from every rank")
     }
@@ -170,7 +173,8 @@ public struct CheckpointStore: Sendable {
     let present = try all()
     let steps = present.map(\.step)
     guard steps.count > count else { return [] }
-    let good = try knownGood.flatMap { steps.contains($0) ? $0 : nil } ?? latestGood().checkpoint?.step
+    let known = knownGood.flatMap { steps.contains($0) ? $0 : nil }
+    let good = try known ?? latestGood().checkpoint?.step
     // Where none is good, an old one may still be worth a rescue by hand.
     guard let good else { return [] }
     let removed = present.dropFirst(count).filter { $0.step != good }.reversed()

@@ -7,10 +7,12 @@ public struct JSONSyntaxError: Error, Equatable, Sendable {
 
 extension JSONValue {
   /// Parses `bytes` strictly: one value, UTF-8, no repeated keys, nesting bounded by
-  /// `maximumDepth` (a text of a million brackets must not exhaust the stack).
-  public init(parsing bytes: UnsafeRawBufferPointer, maximumDepth: Int = 64) throws(JSONSyntaxError)
-  {
-    var parser = JSONParser(bytes, maximumDepth: maximumDepth)
+  /// `maximumDepth` (a text of a million brackets must not exhaust the stack), lists and objects
+  /// by `maximumCount` members.
+  public init(
+    parsing bytes: UnsafeRawBufferPointer, maximumDepth: Int = 64, maximumCount: Int = .max
+  ) throws(JSONSyntaxError) {
+    var parser = JSONParser(bytes, maximumDepth: maximumDepth, maximumCount: maximumCount)
     self = try parser.document()
   }
 
@@ -32,12 +34,14 @@ extension JSONValue {
 private struct JSONParser {
   private let bytes: UnsafeRawBufferPointer
   private let maximumDepth: Int
+  private let maximumCount: Int
   private var at = 0
   private var depth = 0
 
-  init(_ bytes: UnsafeRawBufferPointer, maximumDepth: Int) {
+  init(_ bytes: UnsafeRawBufferPointer, maximumDepth: Int, maximumCount: Int) {
     self.bytes = bytes
     self.maximumDepth = maximumDepth
+    self.maximumCount = maximumCount
   }
 
   mutating func document() throws(JSONSyntaxError) -> JSONValue {
@@ -93,6 +97,10 @@ private struct JSONParser {
     at += 1
   }
 
+  private func checkRoom(_ count: Int) throws(JSONSyntaxError) {
+    guard count < maximumCount else { throw failure("more than \(maximumCount) members") }
+  }
+
   private mutating func object() throws(JSONSyntaxError) -> [String: JSONValue] {
     try enter()
     defer { depth -= 1 }
@@ -113,6 +121,7 @@ private struct JSONParser {
       skipSpace()
       if take(UInt8(ascii: "}")) { return members }
       guard take(UInt8(ascii: ",")) else { throw failure("expected , or } in an object") }
+      try checkRoom(members.count)
     }
   }
 
@@ -127,6 +136,7 @@ private struct JSONParser {
       skipSpace()
       if take(UInt8(ascii: "]")) { return elements }
       guard take(UInt8(ascii: ",")) else { throw failure("expected , or ] in a list") }
+      try checkRoom(elements.count)
     }
   }
 
@@ -142,7 +152,7 @@ private struct JSONParser {
       guard let part = String(validating: bytes[run..<at], as: UTF8.self) else {
         throw failure("a string is not valid UTF-8", at: run)
       }
-      text += part
+      text = text.isEmpty ? part : text + part
       guard let byte = next else { throw failure("a string does not end", at: start) }
       at += 1
       if byte == UInt8(ascii: "\"") { return text }

@@ -52,11 +52,6 @@ public final class OutputFile {
     }
   }
 
-  public func write(_ text: String) throws {
-    var text = text
-    try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
-  }
-
   private func writePiece(_ bytes: UnsafeRawBufferPointer) throws {
     precondition(descriptor >= 0, "\(path) is finished")
     try disk.announce(.write(path, bytes: bytes.count))
@@ -86,7 +81,8 @@ public final class OutputFile {
   private func outOfRoom(_ code: Int32) -> UserError {
     var room = statvfs()
     let known = statvfs(parentFolder(of: path), &room) == 0
-    let free = known ? "\(Int(room.f_bavail) * Int(room.f_frsize)) bytes free there" : "room unknown"
+    let bytes = Int(room.f_bavail) * Int(room.f_frsize)
+    let free = known ? "\(bytes) bytes free there" : "room unknown"
     return UserError(
       .io, path, at: "byte \(byteCount)",
       found: "\(String(cString: strerror(code))) (\(free))",

@@ -93,8 +93,9 @@ public final class SafetensorsFile: Sendable {
     guard raw.count == 0 || Int(bitPattern: raw.baseAddress) % MemoryLayout<Float>.alignment == 0
     else {
       throw UserError(
-        .badData, path, at: "tensor \(shown(name))", found: "data at byte \(entry.range.lowerBound)",
-        expected: "a multiple of 4", advice: "write the file again, with aligned data")
+        .badData, path, at: "tensor \(shown(name))",
+        found: "data at byte \(entry.range.lowerBound)", expected: "a multiple of 4",
+        advice: "write the file again, with aligned data")
     }
     return raw.assumingMemoryBound(to: Float.self)
   }
@@ -158,7 +159,9 @@ private func widen<Result: BinaryFloatingPoint>(
   let count = raw.count / type.width
   switch type {
   case .f64:
-    for i in 0..<count { out[i] = Result(raw.loadUnaligned(fromByteOffset: 8 * i, as: Double.self)) }
+    for i in 0..<count {
+      out[i] = Result(raw.loadUnaligned(fromByteOffset: 8 * i, as: Double.self))
+    }
   case .f32:
     for i in 0..<count { out[i] = Result(raw.loadUnaligned(fromByteOffset: 4 * i, as: Float.self)) }
   case .f16:
@@ -191,6 +194,8 @@ func float(half bits: UInt16) -> Float {
   switch exponent {
   case 0: return sign * fraction * 0x1p-24
   case 31: return bits & 0x3FF == 0 ? sign * .infinity : .nan
-  default: return sign * (1024 + fraction) * Float(sign: .plus, exponent: exponent - 25, significand: 1)
+  default:
+    let scale = Float(sign: .plus, exponent: exponent - 25, significand: 1)
+    return sign * (1024 + fraction) * scale
   }
 }

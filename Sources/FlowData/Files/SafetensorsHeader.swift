@@ -11,13 +11,17 @@ struct SafetensorsHeader {
   static let maximumLength = 100_000_000
   /// Object, tensor, list: nothing in a header nests deeper.
   static let maximumDepth = 3
+  /// Far above any network, and low enough that a header of 100 MB is refused in seconds.
+  static let maximumTensors = 200_000
 
   init(_ file: MappedFile) throws {
     let start = try SafetensorsHeader.dataStart(file)
     let text = UnsafeRawBufferPointer(rebasing: file.bytes[8..<start])
     let root: JSONValue
     do {
-      root = try JSONValue(parsing: text, maximumDepth: SafetensorsHeader.maximumDepth)
+      root = try JSONValue(
+        parsing: text, maximumDepth: SafetensorsHeader.maximumDepth,
+        maximumCount: SafetensorsHeader.maximumTensors)
     } catch {
       throw UserError(
         .badData, file.path, at: "byte \(8 + error.byte)", found: error.reason,
@@ -104,7 +108,8 @@ struct SafetensorsHeader {
     }
     guard offsets[0] <= offsets[1], offsets[1] <= file.bytes.count - start else {
       throw failure(
-        "data_offsets \(offsets)", expected: "a range within \(file.bytes.count - start) bytes of data")
+        "data_offsets \(offsets)",
+        expected: "a range within \(file.bytes.count - start) bytes of data")
     }
     guard let size = byteCount(of: dims, width: type.width), size == offsets[1] - offsets[0] else {
       throw failure(
@@ -145,8 +150,9 @@ struct SafetensorsHeader {
       guard range.lowerBound == end else {
         throw UserError(
           .badData, file.path, at: "tensor \(shown(name))",
-          found: "data at byte \(range.lowerBound), \(range.lowerBound < end ? "inside" : "beyond") "
-            + "the tensor before it", expected: "data at byte \(end)")
+          found: "data at byte \(range.lowerBound), "
+            + (range.lowerBound < end ? "inside" : "beyond") + " the tensor before it",
+          expected: "data at byte \(end)")
       }
       end = range.upperBound
     }

@@ -10,8 +10,9 @@ public struct SafetensorsTensor {
   public let data: UnsafeRawBufferPointer
 
   /// - Parameter data: row-major elements, little-endian as in memory.
-  public init(_ name: String, _ dtype: SafetensorsType, _ dims: [Int], _ data: UnsafeRawBufferPointer)
-  {
+  public init(
+    _ name: String, _ dtype: SafetensorsType, _ dims: [Int], _ data: UnsafeRawBufferPointer
+  ) {
     precondition(
       dims.reduce(dtype.width, *) == data.count,
       "\(data.count) bytes for shape \(dims) of \(dtype.rawValue)")
@@ -73,8 +74,8 @@ public enum SafetensorsWriter {
       end += tensor.data.count
     }
     let header = headerText(sorted, offsets, metadata)
-    try withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { try file.write($0) }
-    try file.write(header)
+    let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
+    try (length + header.utf8).withUnsafeBytes { try file.write($0) }
     for tensor in placed { try file.write(tensor.data) }
   }
 

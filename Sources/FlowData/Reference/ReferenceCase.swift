@@ -47,8 +47,8 @@ public final class ReferenceCase: Sendable {
         return try JSONValue(parsing: text)
       } catch {
         throw UserError(
-          .badData, path, at: "header entry \(key)", found: "\(error.reason) at its byte \(error.byte)",
-          expected: "JSON")
+          .badData, path, at: "header entry \(key)",
+          found: "\(error.reason) at its byte \(error.byte)", expected: "JSON")
       }
     }
     func object(_ key: String) throws -> [String: JSONValue]? {
@@ -174,7 +174,8 @@ public final class ReferenceCase: Sendable {
       guard let scale = member["scale"]?.double else { throw failure("no scale", "a number") }
       return (Shape(dims), .scale(Float(scale)))
     case let other:
-      throw failure("rule \(other.map(shown) ?? "missing")", "scale, norm, bias, pos or constructed")
+      throw failure(
+        "rule \(other.map(shown) ?? "missing")", "scale, norm, bias, pos or constructed")
     }
   }
 }

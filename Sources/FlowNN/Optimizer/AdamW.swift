@@ -1,8 +1,8 @@
 import CKernels
 import FlowTensor
 
-/// Adam (Kingma & Ba 2015, arXiv 1412.6980) with decoupled weight decay (Loshchilov & Hutter 2019,
-/// arXiv 1711.05101) or L2, and the running average of the parameters, in one pass over an arena.
+/// Adam (Kingma & Ba 2015, arXiv 1412.6980) with decoupled weight decay (Loshchilov & Hutter
+/// 2019, arXiv 1711.05101) or L2, and the running average of the parameters, in one pass over an arena.
 /// Equal to torch.optim.AdamW and torch.optim.Adam: bias corrections in Double, epsilon outside the
 /// root.
 public struct AdamW: Equatable, Sendable {
@@ -38,19 +38,20 @@ public struct AdamW: Equatable, Sendable {
 
   /// One step of the parameters that this rank owns.
   ///
-  /// State is sharded (ZeRO-1): a rank holds moments and average of its own range of the arena only,
-  /// and updates only that range of the values; the ranks then gather the values. Facts per parameter
-  /// are kept by every rank alike, also of parameters outside its shard.
+  /// State is sharded (ZeRO-1): a rank holds moments and average of its own range of the arena
+  /// only, and updates only that range of the values; the ranks then gather the values. Facts per
+  /// parameter are kept by every rank alike, also of parameters outside its shard.
   ///
   /// - Parameters:
   ///   - values: the whole arena; elements in `shard` are updated
   ///   - gradients: the whole arena; elements in `shard` are read
   ///   - firstMoment, secondMoment: `shard.count` elements, zeros at the start
   ///   - average: `shard.count` elements, a copy of the values at the start; nil: none is kept
-  ///   - segments: the parameters in rising order; step counts and begun averages are brought forward
+  ///   - segments: the parameters in rising order; step counts and begun averages are brought
+  ///     forward
   ///   - gradientScale: multiplies every gradient: clip coefficient times 1 / micro-batches
-  ///   - averaging: what the average's schedule asks for in this step. A parameter whose average has
-  ///     not begun is copied where others are blended, which is how LFM's begins.
+  ///   - averaging: what the average's schedule asks for in this step. A parameter whose average
+  ///     has not begun is copied where others are blended, which is how LFM's begins.
   public func update(
     values: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
     firstMoment: UnsafeMutablePointer<Float>, secondMoment: UnsafeMutablePointer<Float>,

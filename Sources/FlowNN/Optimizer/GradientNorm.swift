@@ -21,8 +21,8 @@ public func chunkSquareSums(_ x: UnsafePointer<Float>, count: Int) -> [Double] {
   return sums
 }
 
-/// The factor that brings a gradient of global norm `norm` down to `maximum`; 1 where it is smaller.
-/// Pascanu et al. 2013, arXiv 1211.5063; with torch.nn.utils.clip_grad_norm_'s 1e-6.
+/// The factor that brings a gradient of global norm `norm` down to `maximum`; 1 where it is
+/// smaller. Pascanu et al. 2013, arXiv 1211.5063; with torch.nn.utils.clip_grad_norm_'s 1e-6.
 public func clipCoefficient(norm: Double, maximum: Double) -> Double {
   min(1, maximum / (norm + 1e-6))
 }

@@ -23,9 +23,9 @@ public struct ReplayRow: Sendable, Equatable {
 }
 
 extension ReferenceCase {
-  /// The row of a float output, against the reference's float32 result or, where that has the same
-  /// shape, its float64 one, whichever is nearer: both are right within the tolerance. nil where the
-  /// case says that float32 results cannot be compared.
+  /// The row of a float output, against the reference's float32 result or, where that has the
+  /// same shape, its float64 one, whichever is nearer: both are right within the tolerance. nil
+  /// where the case says that float32 results cannot be compared.
   ///
   /// - Parameter unstated: the tolerance where the case names none; nil leaves the output out.
   func row(_ name: String, _ found: [Double], unstated: Double? = nil) throws -> ReplayRow? {
@@ -48,8 +48,8 @@ extension ReferenceCase {
     try row(name, found.map(Double.init), unstated: unstated)
   }
 
-  /// The row of an integer output, which is exact. An adaptive solver's number of evaluations may be
-  /// that of the float64 trajectory: a ratio within round-off of 1 decides.
+  /// The row of an integer output, which is exact. An adaptive solver's number of evaluations may
+  /// be that of the float64 trajectory: a ratio within round-off of 1 decides.
   func row(exactly name: String, _ found: [Int]) throws -> ReplayRow {
     let references = try [Group.outputs, .outputs64].filter { contains($0, name) }
       .map { try ints($0, name) }

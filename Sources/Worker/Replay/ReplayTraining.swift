@@ -88,13 +88,16 @@ private func replayOptimizers(_ c: ReferenceCase) throws -> [ReplayRow] {
     var norms: [Double] = []
     for step in 0..<steps {
       arena.load(gradients, step: step, into: arena.gradients)
-      let norm = chunkSquareSums(arena.gradients.base, count: arena.count).reduce(0, +).squareRoot()
+      let sums = chunkSquareSums(arena.gradients.base, count: arena.count)
+      let norm = sums.reduce(0, +).squareRoot()
       norms.append(norm)
       let scale = run["clip"]?.double.map { clipCoefficient(norm: norm, maximum: $0) } ?? 1
       arena.step(optimizer, rate: rate, scale: scale)
       for i in history.indices { history[i] += arena.elements(i, of: arena.values) }
     }
-    for (name, values) in zip(arena.names, history) { rows.append(try c.row("\(tag).\(name)", values)) }
+    for (name, values) in zip(arena.names, history) {
+      rows.append(try c.row("\(tag).\(name)", values))
+    }
     rows.append(try c.row("\(tag).exp_avg", arena.elements(0, of: arena.first)))
     rows.append(try c.row("\(tag).exp_avg_sq", arena.elements(0, of: arena.second)))
     if run["clip"] != nil { rows.append(try c.row("\(tag).grad_norms", norms)) }
@@ -170,10 +173,13 @@ private func replayPowerLawAverage(_ c: ReferenceCase) throws -> [ReplayRow] {
         arena.average.base, of: arena.values.base, count: arena.count, schedule.action(call: call))
       for i in history.indices { history[i] += arena.elements(i, of: arena.average) }
     }
-    for (name, values) in zip(arena.names, history) { rows.append(try c.row("\(tag).\(name)", values)) }
+    for (name, values) in zip(arena.names, history) {
+      rows.append(try c.row("\(tag).\(name)", values))
+    }
     rows.append(try c.row("\(tag).decay", (1...steps).map { schedule.decay(calls: $0) }))
     rows.append(
-      try c.row(exactly: "\(tag).initted", (1...steps).map { schedule.hasBegun(calls: $0) ? 1 : 0 }))
+      try c.row(
+        exactly: "\(tag).initted", (1...steps).map { schedule.hasBegun(calls: $0) ? 1 : 0 }))
   }
   return rows.compactMap { $0 }
 }

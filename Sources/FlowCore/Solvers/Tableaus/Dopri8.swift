@@ -65,8 +65,8 @@ private let dopri8Stages: [[Double]] = [
   ],
 ]
 
-/// The weights of the continuous extension at the fraction θ of a step are θ·p_i(θ). Each row holds
-/// the coefficients of p_i from θ⁰ on; the middle of the step takes θ = 1/2.
+/// The weights of the continuous extension at the fraction θ of a step are θ·p_i(θ). Each row
+/// holds the coefficients of p_i from θ⁰ on; the middle of the step takes θ = 1/2.
 private let dopri8MidpointPolynomials: [[Double]] = [
   [
     1.0, -6.6910181737837595697, 19.9990069333683970610, -30.0610568289666450593,

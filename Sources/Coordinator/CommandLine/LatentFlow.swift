@@ -1,0 +1,23 @@
+import ArgumentParser
+
+/// The `latentflow` command.
+public struct LatentFlow: ParsableCommand {
+  public static let version = "0.1.0"
+
+  public static let configuration = CommandConfiguration(
+    commandName: "latentflow",
+    abstract: "Trains, samples and evaluates latent flow-matching models, alone or under mpirun.",
+    discussion: """
+      Example:
+        latentflow config configs/shapes-dit.yaml optimizer.lr=1e-4
+
+      Exit status: 0 done, 64 wrong command line, 65 bad data, 66 missing input, 70 a defect,
+      74 the system refused, 75 interrupted after a checkpoint (run again), 78 wrong configuration.
+      """,
+    version: version,
+    subcommands: [
+      DatasetCommand.self, TrainAutoencoderCommand.self, ConfigCommand.self,
+    ])
+
+  public init() {}
+}

@@ -1,0 +1,111 @@
+import ArgumentParser
+import Diagnostics
+import FlowData
+import FlowTensor
+import FlowModels
+import Foundation
+import Worker
+
+/// `latentflow train-autoencoder`
+struct TrainAutoencoderCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train-autoencoder",
+    abstract: "Trains a first stage (AutoencoderKL) on a folder of images.",
+    discussion: """
+      Example:
+        scripts/run.sh 2 latentflow train-autoencoder configs/shapes-autoencoder.yaml \\
+          --run runs/autoencoder --out models/shapes-autoencoder
+      """)
+
+  @OptionGroup var configArguments: ConfigArguments
+  @OptionGroup var threading: ThreadOptions
+
+  @Option(name: .customLong("run"), help: "The run folder.")
+  var runFolder: String
+
+  @Option(help: "Stop after this many steps (overrides training.steps).")
+  var steps: Int?
+
+  @Option(help: "auto, never, or the folder of a checkpoint.")
+  var resume = "auto"
+
+  @Option(help: "Folder for the finished autoencoder. (default: RUN/autoencoder)")
+  var out: String?
+
+  func run() throws {
+    let config = try configArguments.load(
+      AutoencoderRunConfig.self, shortcuts: steps.map { ["training.steps=\($0)"] } ?? [])
+    try Job.run(threading) { job in
+      let run = try TrainingRun(
+        job, config, overrides: configArguments.overrides, path: runFolder,
+        resume: ResumePolicy(resume))
+      let source = try job.communicator.together {
+        try ImageFolder(config.data.images, fit: .centerCrop(config.data.size))
+      }
+      let trainer = try AutoencoderTrainer(
+        config.network, plan: config.plan,
+        settings: .init(config.training, config.optimizer, config.ema, threads: job.threads),
+        source: source, communicator: job.communicator)
+      try run.resume(
+        trainer.optimizer, ResumePolicy(resume), tensorBoard: config.log.tensorboard)
+      try run.loop(
+        trainer.optimizer, total: config.training.steps, batch: trainer.batchSize,
+        logEvery: config.log.every, saveEvery: config.checkpoint.every,
+        step: { try trainer.step(requests: $0) },
+        save: {
+          try trainer.optimizer.save(
+            to: run.checkpoints, seed: config.seed, configHash: config.fingerprint,
+            metadata: ["autoencoder": config.network.json], fields: [:],
+            keep: config.checkpoint.keep)
+        })
+      try finish(run, trainer, config, source)
+    }
+  }
+
+  /// The autoencoder as a file of its own, with the scale of its latents, and a picture of
+  /// originals beside reconstructions.
+  private func finish(
+    _ run: TrainingRun<AutoencoderRunConfig>, _ trainer: AutoencoderTrainer,
+    _ config: AutoencoderRunConfig, _ source: ImageFolder
+  ) throws {
+    let averaged = try trainer.optimizer.averagedParameters()
+    let folder = out ?? "\(runFolder)/autoencoder"
+    try run.job.communicator.together {
+      trainer.store.values!.base.update(from: averaged.base, count: averaged.count)
+      guard run.job.isCoordinator else { return }
+      var network = config.network
+      network.scaleFactor = try trainer.latentScale(count: 1024)
+      try Disk.local.createFolders(folder)
+      let file = "\(folder)/model.safetensors"
+      _ = try SafetensorsWriter.writeAtomically(
+        parameterTensors(of: trainer.store, in: trainer.store.values!.base),
+        metadata: ["autoencoder": network.json, "steps": "\(trainer.optimizer.step)"], to: file)
+      _ = try Disk.local.writeAtomically(Array(config.yaml.utf8), to: "\(folder)/recipe.yaml")
+      let pairs = try (0..<min(16, source.count)).map { try source.image($0) }
+      let decoded = trainer.network.decode(trainer.network.encode(tensor(of: pairs)).mode)
+      try run.picture(
+        "autoencoder/reconstructions",
+        ImageGrid(columns: 8).compose(pairs + images(of: decoded)), step: trainer.optimizer.step,
+        file: "\(run.folder.samplesPath)/reconstructions.png")
+      run.say("autoencoder: \(file)  (scale \(network.scaleFactor))")
+      run.say("reconstructions: \(run.folder.samplesPath)/reconstructions.png")
+    }
+  }
+}
+
+extension AutoencoderRunConfig {
+  /// The scale factor is not known before training: 1 until then.
+  var network: AutoencoderKL.Configuration {
+    AutoencoderKL.Configuration(
+      inChannels: 3, latentChannels: model.latentChannels,
+      blockChannels: model.multipliers.map { $0 * model.channels }, layersPerBlock: model.blocks,
+      groups: model.groups, midAttention: true, scaleFactor: 1)
+  }
+
+  var plan: AutoencoderTrainer.Plan {
+    AutoencoderTrainer.Plan(
+      seed: seed, microBatchSize: training.microBatch, flip: Float(data.flip),
+      klWeight: Float(loss.klWeight), learningRate: optimizer.learningRate,
+      schedule: schedule.schedule(steps: training.steps, learningRate: optimizer.learningRate))
+  }
+}

@@ -1,0 +1,172 @@
+import Diagnostics
+
+/// What `latentflow train` trains, on what, and how: the whole of a run's configuration file.
+public struct RunConfig: RootConfiguration {
+  public var seed: UInt64 = 0
+  public var model = ModelConfig()
+  public var firstStage = FirstStageConfig()
+  public var data = DataConfig()
+  public var path = PathConfig()
+  public var time = TimeConfig()
+  public var training = TrainingConfig()
+  public var optimizer = OptimizerConfig()
+  public var schedule = ScheduleConfig()
+  /// nil: no average is kept and samples are drawn with the trained parameters.
+  public var ema: EMAConfig? = EMAConfig()
+  public var checkpoint = CheckpointConfig()
+  public var log = LogConfig()
+  public var samples = SamplesConfig()
+
+  public init() {}
+
+  public mutating func bind(_ fields: FieldBinder) throws {
+    try fields.integer("seed", &seed)
+    try fields.section("model", &model)
+    try fields.section("first_stage", &firstStage)
+    try fields.section("data", &data)
+    try fields.section("path", &path)
+    try fields.section("time", &time)
+    try fields.section("training", &training)
+    try fields.section("optimizer", &optimizer)
+    try fields.section("schedule", &schedule)
+    try fields.section("ema", &ema)
+    try fields.section("checkpoint", &checkpoint)
+    try fields.section("log", &log)
+    try fields.section("samples", &samples)
+  }
+
+  public static let changeableOnResume = [
+    "training.steps", "training.max_nonfinite", "data.placement", "checkpoint", "log", "samples",
+  ]
+
+  public func validate(_ check: ConfigCheck) throws {
+    try model.validate(check)
+    try training.validate(check)
+    if samples.every > 0, case .dit(let dit) = model {
+      try check.that(
+        samples.guidance == 1 || (dit.classes > 0 && dit.labelDropout > 0),
+        "samples.guidance", "model.label_dropout", "model.classes",
+        found: "guidance \(samples.guidance) on a model without a null label",
+        expected: "guidance 1, or model.classes and model.label_dropout above 0")
+    }
+  }
+}
+
+/// How noise and data are joined.
+public enum PathConfig: ConfigSection {
+  /// Data at t = 0, noise at t = 1.  Dao et al. 2023, arXiv 2307.08698, eq. 5.
+  case noising(sigmaMin: Double)
+  /// Source at t = 0, data at t = 1, on a straight line.
+  case linear(sigmaMin: Double)
+  /// Source at t = 0, data at t = 1, variance-preserving: sine and cosine of πt/2.
+  case gvp
+
+  private enum Kind: String, CaseIterable { case noising, linear, gvp }
+
+  public init() { self = .noising(sigmaMin: 1e-5) }
+
+  public mutating func bind(_ fields: FieldBinder) throws {
+    var kind: Kind
+    var sigmaMin: Double?
+    switch self {
+    case .noising(let sigma): (kind, sigmaMin) = (.noising, sigma)
+    case .linear(let sigma): (kind, sigmaMin) = (.linear, sigma)
+    case .gvp: kind = .gvp
+    }
+    let before = kind
+    try fields.choice("kind", &kind)
+    if kind == .gvp {
+      fields.inapplicable("sigma_min", because: "the path gvp has none")
+      self = .gvp
+      return
+    }
+    var sigma = kind == before ? sigmaMin ?? 0 : kind == .noising ? 1e-5 : 0
+    try fields.number("sigma_min", &sigma, .belowOne)
+    self = kind == .noising ? .noising(sigmaMin: sigma) : .linear(sigmaMin: sigma)
+  }
+}
+
+/// How training draws t.
+public enum TimeConfig: ConfigSection {
+  case uniform
+  /// t = σ(n), n ~ N(mean, std²).  Esser et al. 2024, arXiv 2403.03206, § 3.1.
+  case logitNormal(mean: Double, std: Double)
+
+  private enum Kind: String, CaseIterable {
+    case uniform
+    case logitNormal = "logit_normal"
+  }
+
+  public init() { self = .uniform }
+
+  public mutating func bind(_ fields: FieldBinder) throws {
+    var kind = self == .uniform ? Kind.uniform : .logitNormal
+    try fields.choice("kind", &kind)
+    switch kind {
+    case .uniform:
+      fields.inapplicable("mean", "std", because: "uniform times have no parameters")
+      self = .uniform
+    case .logitNormal:
+      var (mean, std) = (0.0, 1.0)
+      if case .logitNormal(let m, let s) = self { (mean, std) = (m, s) }
+      try fields.number("mean", &mean)
+      try fields.number("std", &std, .positive)
+      self = .logitNormal(mean: mean, std: std)
+    }
+  }
+}
+
+/// The latent cache.
+public struct DataConfig: ConfigSection {
+  public enum Placement: String, CaseIterable, Sendable {
+    /// Every rank maps the cache.
+    case local
+    /// Rank 0 sends each rank its rows.
+    case scatter
+  }
+
+  public enum Posterior: String, CaseIterable, Sendable { case sample, mode }
+
+  /// Folder that `latentflow encode` wrote.
+  public var cache = "data/shapes/latents"
+  public var placement = Placement.local
+  public var posterior = Posterior.sample
+  /// Probability of a horizontal flip.
+  public var flip = 0.0
+
+  public init() {}
+
+  public mutating func bind(_ fields: FieldBinder) throws {
+    try fields.string("cache", &cache)
+    try fields.choice("placement", &placement)
+    try fields.choice("posterior", &posterior)
+    try fields.number("flip", &flip, .unit)
+  }
+}
+
+/// Sample grids that are drawn while training.
+public struct SamplesConfig: ConfigSection {
+  public enum Solver: String, CaseIterable, Sendable {
+    case euler, heun, midpoint, rk4, dopri5, dopri8, bosh3
+    case adaptiveHeun = "adaptive_heun"
+  }
+
+  /// Steps between grids; 0 draws none.
+  public var every = 0
+  public var count = 64
+  /// Scale s of classifier-free guidance, u + s·(c − u); 1 is none.
+  public var guidance = 2.0
+  /// Steps of a fixed-step solver.
+  public var steps = 20
+  public var solver = Solver.euler
+
+  public init() {}
+
+  public mutating func bind(_ fields: FieldBinder) throws {
+    try fields.integer("every", &every, atLeast: 0)
+    try fields.integer("count", &count, atLeast: 1)
+    try fields.number("guidance", &guidance, .nonNegative)
+    try fields.integer("steps", &steps, atLeast: 1)
+    try fields.choice("solver", &solver)
+  }
+}

@@ -1,0 +1,230 @@
+import ArgumentParser
+import Diagnostics
+import FlowData
+import Foundation
+import RunFormat
+import Worker
+
+/// What `--resume` asks for.
+enum ResumePolicy: Equatable {
+  /// From the last good checkpoint of the run folder, if there is one.
+  case auto
+  /// The run folder must be new.
+  case never
+  /// From this checkpoint folder.
+  case checkpoint(String)
+
+  init(_ text: String) {
+    switch text {
+    case "auto": self = .auto
+    case "never": self = .never
+    default: self = .checkpoint(text)
+    }
+  }
+}
+
+/// The run folder, the log and the loop of a training command, the same for every kind of network.
+/// Rank 0 owns all files but the shards of the optimiser's state.
+final class TrainingRun<Config: RootConfiguration> {
+  static var columns: [String] {
+    ["step", "loss", "gradient_norm", "learning_rate", "images_per_second", "skipped"]
+  }
+
+  let job: Job
+  let config: Config
+  let folder: RunFolder
+  let checkpoints: CheckpointStore
+  private let progress = ProgressLine()
+  private var lock: RunLock?
+  private var events: EventLog?
+  private var metrics: MetricsCSV?
+  private var board: TensorBoardWriter?
+
+  /// Collective: opens the folder, refuses a changed configuration, writes config.yaml,
+  /// overrides.txt and environment.json.
+  init(_ job: Job, _ config: Config, overrides: [String], path: String, resume: ResumePolicy) throws {
+    self.job = job
+    self.config = config
+    folder = RunFolder(path: path)
+    checkpoints = CheckpointStore(folder: folder.checkpointsPath)
+    try job.communicator.together {
+      guard job.isCoordinator else { return }
+      lock = try folder.open()
+      if folder.holdsRun {
+        if resume == .never {
+          throw UserError(
+            .usage, path, found: "a run has begun in this folder", expected: "a new folder",
+            advice: "drop --resume never, or name another folder with --run")
+        }
+        try config.checkResumes(Config.load(file: folder.configPath), run: path)
+      }
+      try folder.writeConfig(config.yaml)
+      try folder.writeOverrides(overrides)
+      try folder.writeEnvironment(
+        RunEnvironment(
+          ranks: job.communicator.size, threadsPerRank: job.threads, kernelTable: "built-in",
+          versions: ["latentflow": LatentFlow.version], configFingerprint: config.fingerprint))
+      try checkpoints.recover()
+      events = try EventLog(folder.eventsPath)
+    }
+  }
+
+  /// Collective: loads the checkpoint that the policy names into `optimizer`, if any, and opens the
+  /// metrics at its step.
+  func resume(_ optimizer: DataParallelOptimizer, _ policy: ResumePolicy, tensorBoard: Bool) throws {
+    let chosen = try choose(policy)
+    if let chosen {
+      try job.communicator.together { try optimizer.load(try Checkpoint(folder: chosen)) }
+    }
+    try job.communicator.together {
+      guard job.isCoordinator else { return }
+      metrics = try MetricsCSV(
+        folder.metricsPath, columns: Self.columns, resumedStep: optimizer.step)
+      board = tensorBoard ? try TensorBoardWriter(folder: folder.path) : nil
+      if let note = optimizer.exchange.note { say(note) }
+      if chosen != nil { say("resuming \(folder.path) from step \(optimizer.step)") }
+      try events?.append(
+        chosen == nil ? "started" : "resumed",
+        [
+          "step": .integer(optimizer.step), "ranks": .integer(job.communicator.size),
+          "threads": .integer(job.threads), "overlap": .boolean(optimizer.exchange.overlaps),
+          "parameters": .integer(optimizer.store.parameterCount),
+        ])
+    }
+  }
+
+  /// The folder of the checkpoint to load, told by rank 0 to all.
+  private func choose(_ policy: ResumePolicy) throws -> String? {
+    var path = ""
+    try job.communicator.together {
+      guard job.isCoordinator else { return }
+      switch policy {
+      case .never: break
+      case .checkpoint(let folder):
+        let checkpoint = try Checkpoint(folder: folder)
+        try checkpoint.verify()
+        path = folder
+      case .auto:
+        let (checkpoint, skipped) = try checkpoints.latestGood()
+        for bad in skipped { say("warning: checkpoint \(bad.name) is skipped: \(bad.reason)") }
+        path = checkpoint?.folder ?? ""
+      }
+    }
+    let bytes = try job.communicator.broadcast(Array(path.utf8), from: 0)
+    return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Collective: steps until `total`, with checkpoints, logs and signals on the way.
+  ///
+  /// - Parameters:
+  ///   - batch: images per step.
+  ///   - step: the next step; collective.
+  ///   - save: writes a checkpoint of the finished steps; collective.
+  ///   - afterStep: pictures and the like; collective.
+  /// - Throws: `ExitCode` 75 after a checkpoint that a signal asked for.
+  func loop(
+    _ optimizer: DataParallelOptimizer, total: Int, batch: Int, logEvery: Int, saveEvery: Int,
+    step: (RunRequests) throws -> StepReport, save: () throws -> Void,
+    afterStep: (Int) throws -> Void = { _ in }
+  ) throws {
+    let clock = ContinuousClock()
+    let begin = clock.now
+    let first = optimizer.step
+    var last = begin
+    var savedAt = optimizer.step
+    while optimizer.step < total {
+      let report = try step(RunRequests(SignalFlags.take()))
+      let now = clock.now
+      let seconds = (now - last).seconds
+      last = now
+      let rate = Double(optimizer.step - first) / (now - begin).seconds
+      try log(
+        report, total: total, imagesPerSecond: Double(batch) / seconds,
+        secondsLeft: Double(total - optimizer.step) / rate, isLogged: report.step % logEvery == 0)
+      if let failure = optimizer.nonfiniteFailure { throw failure }
+      let isDue = saveEvery > 0 && optimizer.step % saveEvery == 0
+      let leaves = report.requests.contains(.leave)
+      if isDue || leaves || report.requests.contains(.checkpoint) || optimizer.step == total {
+        try save()
+        savedAt = optimizer.step
+        try record("checkpoint", ["step": .integer(savedAt)])
+      }
+      if leaves && optimizer.step < total {
+        if job.isCoordinator {
+          progress.finish()
+          say("interrupted: checkpoint of step \(savedAt) written; run the same command to go on")
+        }
+        try record("interrupted", ["step": .integer(savedAt)])
+        throw ExitCode(ExitStatus.requeue.rawValue)
+      }
+      try afterStep(optimizer.step)
+    }
+    progress.finish()
+    try record(
+      "finished",
+      [
+        "step": .integer(optimizer.step), "skipped_steps": .integer(optimizer.skippedSteps),
+        "seconds": .number((clock.now - begin).seconds),
+        "images_per_second": .number(
+          Double(batch * (optimizer.step - first)) / max(1e-9, (clock.now - begin).seconds)),
+      ])
+  }
+
+  private func log(
+    _ report: StepReport, total: Int, imagesPerSecond: Double, secondsLeft: Double, isLogged: Bool
+  ) throws {
+    try job.communicator.together {
+      guard job.isCoordinator else { return }
+      try metrics?.append(
+        step: report.step,
+        [
+          report.loss, report.gradientNorm, report.learningRate, imagesPerSecond,
+          report.skipped ? 1 : 0,
+        ])
+      progress.update(
+        RunProgress(
+          step: report.step, total: total, loss: report.loss, gradientNorm: report.gradientNorm,
+          imagesPerSecond: imagesPerSecond, secondsLeft: secondsLeft), isLogged: isLogged)
+      if report.skipped { say("step \(report.step): gradient not finite, step skipped") }
+      if isLogged {
+        try board?.scalars(
+          [
+            ("train/loss", report.loss), ("train/gradient_norm", report.gradientNorm),
+            ("train/learning_rate", report.learningRate),
+            ("train/images_per_second", imagesPerSecond),
+          ], step: report.step)
+      }
+    }
+  }
+
+  /// Collective: an event in the run's log.
+  func record(_ kind: String, _ fields: [String: EventValue] = [:]) throws {
+    try job.communicator.together {
+      if job.isCoordinator { try events?.append(kind, fields) }
+    }
+  }
+
+  /// On rank 0: a picture for the run's folder and the board.
+  func picture(_ tag: String, _ image: ImageBuffer, step: Int, file: String) throws {
+    let png = try image.encodedPNG()
+    _ = try Disk.local.writeAtomically(png, to: file)
+    try board?.image(tag, png: png, width: image.width, height: image.height, step: step)
+  }
+
+  /// A line for a person, from rank 0.
+  func say(_ text: String) {
+    if job.isCoordinator { progress.say(text) }
+  }
+}
+
+extension Duration {
+  var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}
+
+extension RunRequests {
+  init(_ flags: SignalFlags) {
+    self = []
+    if !flags.isDisjoint(with: .leave) { insert(.leave) }
+    if flags.contains(.user2) { insert(.checkpoint) }
+  }
+}
