@@ -122,7 +122,7 @@ struct AutoencoderUpLevel {
 
   func callAsFunction(_ x: Tensor) -> Tensor {  // [B, H, W, in] → [B, 2·H, 2·W, out]
     let h = residuals.reduce(x) { $1($0) }
-    return double?(upsampleNearest2(h)) ?? h
+    return double?.afterUpsampling(h) ?? h
   }
 }
 

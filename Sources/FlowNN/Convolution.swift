@@ -30,4 +30,14 @@ public struct Convolution {
     convolution(
       x, weight: weight.tensor, bias: bias?.tensor, stride: stride, padding: padding)
   }
+
+  /// The same over nearest-neighbour up-sampling by two, which is not stored; 3×3, stride 1 only.
+  ///
+  /// - Parameter x: [B, H, W, in]
+  /// - Returns: [B, 2·H, 2·W, out]
+  public func afterUpsampling(_ x: Tensor) -> Tensor {
+    precondition(
+      stride == 1 && padding == Padding(1), "afterUpsampling of stride \(stride), \(padding)")
+    return upsampledConvolution(x, weight: weight.tensor, bias: bias?.tensor)
+  }
 }

@@ -44,8 +44,19 @@ public func convolution(
   let (xs, xOffset, dx) = (x.storage, x.offset, x.gradient)
   let (ws, wOffset, dw, db) = (weight.storage, weight.offset, weight.gradient, bias?.gradient)
   return tape.record(y, leaves: [dw, db]) { dy in
-    if dw != nil || db != nil {
-      Kernel.convolutionWeightPullback(g, xs.base + xOffset, dy.base, dw, db)
+    // oneDNN sums the bias's gradient on the way to the weights'.
+    let own = db != nil && dw != nil ? Storage(count: g.outChannels) : nil
+    dw?.add { d, beta in
+      Kernel.convolutionWeightPullback(
+        g, xs.base + xOffset, dy.base, into: d, beta: beta, bias: own?.base)
+    }
+    db?.add { d, beta in
+      if let own {
+        Kernel.accumulate(own.base, into: d, beta: beta, count: g.outChannels)
+      } else {
+        let rows = g.batch * g.outHeight * g.outWidth
+        Kernel.columnSums(dy.base, rows: rows, columns: g.outChannels, into: d, beta: beta)
+      }
     }
     dx?.add { d, beta in
       Kernel.convolutionPullback(g, dy.base, ws.base + wOffset, into: d, beta: beta)
@@ -116,21 +127,20 @@ extension Kernel {
     withExtendedLifetime(weights) {}
   }
 
-  /// dw += x ⋆ dy, db += Σ dy over batch and pixels.
+  /// dw = beta·dw + x ⋆ dy; `bias`, if any, is overwritten with Σ dy over batch and pixels.
   static func convolutionWeightPullback(
     _ g: ConvolutionGeometry, _ x: UnsafeMutablePointer<Float>, _ dy: UnsafeMutablePointer<Float>,
-    _ dw: Gradient?, _ db: Gradient?
+    into dw: UnsafeMutablePointer<Float>, beta: Float, bias: UnsafeMutablePointer<Float>?
   ) {
-    let plan = ConvolutionPlan.cached(g, .backwardWeights(bias: db != nil))
+    let plan = ConvolutionPlan.cached(g, .backwardWeights(bias: bias != nil))
     let weights = Storage(count: plan.packedWeights.count)
-    let bias = Storage(count: g.outChannels)
-    plan.primitive([
+    var arguments: [OneDNNPrimitive.Argument] = [
       (DNNL_ARG_SRC, plan.input, x), (DNNL_ARG_DIFF_DST, plan.output, dy),
       (DNNL_ARG_DIFF_WEIGHTS, plan.packedWeights, weights.base),
-    ] + (db == nil ? [] : [(DNNL_ARG_DIFF_BIAS, plan.bias, bias.base)]))
-    dw?.add { d, beta in plan.unpack(weights, into: d, beta: beta) }
-    db?.add { d, beta in accumulate(bias.base, into: d, beta: beta, count: g.outChannels) }
-    withExtendedLifetime((weights, bias)) {}
+    ]
+    if let bias { arguments.append((DNNL_ARG_DIFF_BIAS, plan.bias, bias)) }
+    plan.primitive(arguments)
+    plan.unpack(weights, into: dw, beta: beta)
   }
 
   /// [out, in, kh, kw] → [in, out, kh, kw] turned by 180°.

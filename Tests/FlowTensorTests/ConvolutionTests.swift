@@ -138,4 +138,24 @@ struct ConvolutionTests {
     #expect(weight.gradient?.values != nil)
     #expect(row.apply(t).tape == nil)
   }
+
+  @Test("of an up-sampled image equals the two operations", arguments: [1, 2, 3, 20])
+  func upsampled(_ channels: Int) {
+    let row = ConvolutionRow(inputs: channels, outputs: 5)
+    let separate: ([Tensor]) -> Tensor = {
+      convolution(upsampleNearest2($0[0]), weight: $0[1], bias: $0[2], padding: Padding(1))
+    }
+    let fused: ([Tensor]) -> Tensor = {
+      upsampledConvolution($0[0], weight: $0[1], bias: $0[2])
+    }
+    let tensors = row.tensors
+    #expect(fused(tensors).shape == separate(tensors).shape)
+    #expect(relativeError(fused(tensors).values, separate(tensors).values) < 2e-6)
+    // Once, and added up over two uses.
+    for f in [fused, { fused($0) + fused($0) }] {
+      for comparison in compareGradients(tensors, f) {
+        #expect(comparison.error < 5e-4, "\(comparison)")
+      }
+    }
+  }
 }
