@@ -20,7 +20,8 @@ public struct LatentFlow: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      DatasetCommand.self, TrainAutoencoderCommand.self, ConfigCommand.self,
+      DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
+      ConfigCommand.self,
     ])
 
   public init() {}

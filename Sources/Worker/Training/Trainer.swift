@@ -14,15 +14,17 @@ public final class Trainer {
     public var microBatchSize: Int
     /// Probability of a horizontal flip.
     public var flip: Float
+    /// False leaves out labels that the data have.
+    public var usesLabels: Bool
     public var learningRate: Double
     public var schedule: LearningRateSchedule
 
     public init(
-      objective: FlowObjective, microBatchSize: Int, flip: Float, learningRate: Double,
-      schedule: LearningRateSchedule
+      objective: FlowObjective, microBatchSize: Int, flip: Float, usesLabels: Bool,
+      learningRate: Double, schedule: LearningRateSchedule
     ) {
       (self.objective, self.microBatchSize, self.flip) = (objective, microBatchSize, flip)
-      (self.learningRate, self.schedule) = (learningRate, schedule)
+      (self.usesLabels, self.learningRate, self.schedule) = (usesLabels, learningRate, schedule)
     }
   }
 
@@ -71,7 +73,7 @@ public final class Trainer {
       batch, shape: network.specification.latentShape, step: step)
     let tape = Tape()
     let v = network(
-      tape.ride(constant: point.xt), t: point.t, condition: Condition(labels: labels))
+      tape.ride(constant: point.xt), t: point.t, condition: Condition(labels: plan.usesLabels ? labels : nil))
     return meanSquaredError(v, point.velocity)
   }
 

@@ -1,0 +1,111 @@
+import ArgumentParser
+import Diagnostics
+import FlowData
+import Foundation
+import RunFormat
+import Worker
+
+/// `latentflow encode`
+struct EncodeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "encode",
+    abstract: "Turns a folder of images into a latent cache, over all ranks; resumable.",
+    discussion: """
+      Images: PNG and JPEG; one subfolder per class, or no labels. A run that was killed goes on
+      where it stopped; finished shards are kept.
+
+      Example:
+        scripts/run.sh 2 latentflow encode data/shapes --out data/shapes-latents \\
+          --autoencoder models/shapes-autoencoder
+        latentflow encode photos --size 256 --identity --out data/photos-pixels
+      """)
+
+  @Argument(help: "Folder of images.")
+  var images: String
+  @Option(help: "Folder of the cache.")
+  var out: String
+  @Option(help: "The first stage: a weights file or a folder that holds one.")
+  var autoencoder: String?
+  @Flag(help: "No first stage: pixels are the latents.")
+  var identity = false
+  @Option(help: "Crop and scale all images to this side in pixels.")
+  var size: Int?
+  @Flag(help: "Encode the horizontally flipped images too.")
+  var flips = false
+  @Option(help: "Factor that brings latents to unit variance. (default: the autoencoder's own)")
+  var scale: Double?
+  @OptionGroup var threading: ThreadOptions
+
+  func validate() throws {
+    guard (autoencoder != nil) != identity else {
+      throw ValidationError("give either --autoencoder PATH or --identity.")
+    }
+    if let size, size < 1 { throw ValidationError("--size \(size): expected at least 1.") }
+    if let scale, !(scale > 0) { throw ValidationError("--scale \(scale): expected above 0.") }
+  }
+
+  func run() throws {
+    try Job.run(threading) { job in
+      let (stage, source, writer) = try job.communicator.together { try open() }
+      // Every rank has listed the images and has the same description; the hash of all images is
+      // taken once.
+      var description = writer
+      let fingerprint = try job.communicator.together {
+        job.isCoordinator ? try source.fingerprint() : ""
+      }
+      description.sourceFingerprint = String(
+        decoding: try job.communicator.broadcast(Array(fingerprint.utf8), from: 0), as: UTF8.self)
+      let cache = try job.communicator.together {
+        try LatentCacheWriter(folder: out, description)
+      }
+      let progress = ProgressLine()
+      let clock = ContinuousClock()
+      let begin = clock.now
+      try LatentEncoder(stage, source, writer: cache).run(job.communicator) { done in
+        let rate = Double(done) / (clock.now - begin).seconds
+        progress.update(
+          RunProgress(
+            step: done, total: source.count, imagesPerSecond: rate,
+            secondsLeft: Double(source.count - done) / rate), isLogged: true)
+      }
+      try job.communicator.together {
+        guard job.isCoordinator else { return }
+        progress.finish()
+        report(try cache.finish())
+      }
+    }
+  }
+
+  private func open() throws -> (FirstStage, ImageFolder, LatentCacheDescription) {
+    let source = try ImageFolder(images, fit: size.map { .centerCrop($0) })
+    if size == nil { try source.checkHeaders() }
+    let stage = identity ? FirstStage.identity : try FirstStage.autoencoder(autoencoder!)
+    let first = try source.image(0)
+    let f = stage.downsamplingFactor
+    guard first.width % f == 0, first.height % f == 0 else {
+      throw UserError(
+        .badData, images + "/" + source.name(0), found: "\(first.sizeText) pixels",
+        expected: "sides that the first stage divides by \(f)",
+        advice: "give --size, a multiple of \(f)")
+    }
+    let description = LatentCacheDescription(
+      count: source.count, latentShape: [first.height / f, first.width / f, stage.latentChannels],
+      hasLogvar: !stage.isIdentity, hasFlips: flips, hasLabels: source.classNames != nil,
+      classNames: source.classNames ?? [], sourceFingerprint: "", sourcePath: images,
+      autoencoderHash: stage.hash, scaleFactor: scale ?? stage.scaleFactor ?? 1)
+    return (stage, source, description)
+  }
+
+  private func report(_ index: LatentCacheIndex) {
+    let d = index.description
+    let shape = d.latentShape.map(String.init).joined(separator: "×")
+    let deviations = index.channelDeviation.map { String(format: "%.3f", $0) }
+    try? StandardOutput.write(
+      "\(d.count) latents of \(shape), scale \(d.scaleFactor), standard deviation per channel "
+        + "\(deviations.joined(separator: " ")): \(out)\n")
+    if index.channelDeviation.contains(where: { !(0.5...2).contains($0) }) {
+      StandardError.say(
+        "warning: scaled latents should have a standard deviation near 1; is --scale right?")
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import ArgumentParser
+import Diagnostics
+import FlowCore
+import FlowData
+import FlowTensor
+import Foundation
+import RunFormat
+import Worker
+
+/// `latentflow train`
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Trains a flow-matching model on a latent cache, over all ranks.",
+    discussion: """
+      USR1 and TERM: checkpoint and leave with exit status 75; the same command goes on. USR2:
+      checkpoint and go on. The parameters do not depend on the number of ranks (a power of two).
+
+      Examples:
+        scripts/run.sh 2 latentflow train configs/shapes-dit-demo.yaml --run runs/demo
+        latentflow train configs/shapes-dit.yaml optimizer.lr=1e-4 --run runs/one
+      """)
+
+  @OptionGroup var configArguments: ConfigArguments
+  @OptionGroup var threading: ThreadOptions
+  @OptionGroup var seeding: SeedOptions
+
+  @Option(name: .customLong("run"), help: "The run folder.")
+  var runFolder: String
+
+  @Option(help: "Stop after this many steps in all (overrides training.steps).")
+  var steps: Int?
+
+  @Option(help: "auto, never, or the folder of a checkpoint.")
+  var resume = "auto"
+
+  func run() throws {
+    let shortcuts =
+      (steps.map { ["training.steps=\($0)"] } ?? []) + (seeding.seed.map { ["seed=\($0)"] } ?? [])
+    let config = try configArguments.load(RunConfig.self, shortcuts: shortcuts)
+    try Job.run(threading) { job in
+      let data = try RunData(config, job)
+      let specification = try config.model.specification(
+        latentShape: data.description.latentShape)
+      let run = try TrainingRun(
+        job, config, overrides: configArguments.overrides + shortcuts, path: runFolder,
+        resume: ResumePolicy(resume))
+      let trainer = try config.trainer(job, data, specification)
+      try run.resume(
+        trainer.optimizer, ResumePolicy(resume), tensorBoard: config.log.tensorboard)
+      let pictures = try SamplePictures(config, run, trainer, data)
+      try run.loop(
+        trainer.optimizer, total: config.training.steps, batch: trainer.batchSize,
+        logEvery: config.log.every, saveEvery: config.checkpoint.every,
+        step: { try trainer.step(requests: $0) },
+        save: {
+          try trainer.optimizer.save(
+            to: run.checkpoints, seed: config.seed, configHash: config.fingerprint,
+            metadata: config.header(data, step: trainer.optimizer.step).metadata, fields: [:],
+            keep: config.checkpoint.keep)
+        },
+        afterStep: { try pictures?.draw(ifDueAt: $0) })
+      run.say("run folder: \(runFolder)")
+    }
+  }
+}
+
+extension RunConfig {
+  func trainer(
+    _ job: Job, _ data: RunData, _ specification: NetworkSpecification
+  ) throws -> Trainer {
+    let objective = FlowObjective(
+      seed: seed, path: path.path, times: time.sampler,
+      labelDropout: model.labelDropout > 0
+        ? LabelDropout(
+          probability: Float(model.labelDropout), nullLabel: specification.nullLabel!) : nil,
+      samplesPosterior: self.data.posterior == .sample, scale: Float(data.scale))
+    let plan = Trainer.Plan(
+      objective: objective, microBatchSize: training.microBatch, flip: Float(self.data.flip),
+      usesLabels: model.classes > 0, learningRate: optimizer.learningRate,
+      schedule: schedule.schedule(steps: training.steps, learningRate: optimizer.learningRate))
+    return try Trainer(
+      Network(specification), plan: plan,
+      settings: .init(training, optimizer, ema, threads: job.threads),
+      count: data.description.count, source: data.source, communicator: job.communicator)
+  }
+
+  func header(_ data: RunData, step: Int) -> ModelFileHeader {
+    var stage = ""
+    if case .autoencoder(let path) = firstStage.stage { stage = path }
+    return ModelFileHeader(
+      config: yaml, latentShape: data.description.latentShape, scale: data.scale, step: step,
+      classNames: data.description.classNames, firstStage: stage,
+      firstStageHash: data.description.autoencoderHash)
+  }
+}
+
+/// Sample grids while training (`samples.every`), drawn with the averaged parameters on all ranks;
+/// training's own bits do not notice.
+final class SamplePictures {
+  private let config: RunConfig
+  private let run: TrainingRun<RunConfig>
+  private let trainer: Trainer
+  private let network: Network
+  private let sampling: Sampler
+
+  /// nil where none are wanted. Collective.
+  init?(
+    _ config: RunConfig, _ run: TrainingRun<RunConfig>, _ trainer: Trainer, _ data: RunData
+  ) throws {
+    guard config.samples.every > 0 else { return nil }
+    (self.config, self.run, self.trainer) = (config, run, trainer)
+    network = Network(trainer.network.specification)
+    network.store.allocate(training: false)
+    let stage = try run.job.communicator.together {
+      switch config.firstStage.stage {
+      case .identity: FirstStage.identity
+      case .autoencoder(let path): try FirstStage.autoencoder(path)
+      }
+    }
+    let classes = config.model.classes
+    sampling = Sampler(
+      network, stage,
+      SamplingPlan(
+        seed: config.seed, solver: config.samples.solver.solver(steps: config.samples.steps),
+        guidance: Float(config.samples.guidance),
+        labels: classes > 0 ? .cycle(Array(0..<classes)) : .none,
+        direction: config.path.path.direction, scale: Float(data.scale)))
+  }
+
+  /// Collective.
+  func draw(ifDueAt step: Int) throws {
+    guard step % config.samples.every == 0 else { return }
+    let averaged = try trainer.optimizer.averagedParameters()
+    network.store.values!.base.update(from: averaged.base, count: averaged.count)
+    let images = try sampling.images(count: config.samples.count, run.job.communicator)
+    try run.job.communicator.together {
+      guard let images else { return }
+      let columns = Int(Double(images.count).squareRoot().rounded(.up))
+      try run.picture(
+        "samples", ImageGrid(columns: columns).compose(images.map(\.image)), step: step,
+        file: "\(run.folder.samplesPath)/step-\(String(format: "%08d", step)).png")
+    }
+  }
+}
+
+extension SamplesConfig.Solver {
+  func solver(steps: Int) -> SamplingSolver {
+    let tableau = ButcherTableau.named(rawValue)!
+    return tableau.isAdaptive
+      ? .adaptive(tableau, relativeTolerance: 1e-5, absoluteTolerance: 1e-5, .perSample)
+      : .fixed(tableau, steps: steps)
+  }
+}
