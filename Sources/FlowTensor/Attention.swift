@@ -135,7 +135,9 @@ private func attend(
 private func withGradient(
   _ gradient: Gradient?, _ count: Int, _ body: (UnsafeMutablePointer<Float>, Float) -> Void
 ) {
-  if let gradient { gradient.add(body) } else { body(Storage(count: count).base, 0) }
+  if let gradient { return gradient.add(body) }
+  let scratch = Storage(count: count)
+  withExtendedLifetime(scratch) { body(scratch.base, 0) }
 }
 
 private func headBases(

@@ -31,7 +31,6 @@ public func layerNorm(_ x: Tensor, shift: Tensor, scale: Tensor, epsilon: Float 
   return tape.record(y, leaves: [dss, dhs]) { dy in
     let shiftSum = Storage(count: b * d)
     let scaleSum = Storage(count: b * d)
-    let scratch = dxs == nil ? Storage(count: b * t * d) : nil
     let run = { (dx: UnsafeMutablePointer<Float>, beta: Float) in
       parallelFor(b, grain: 1) { range in
         for i in range {
@@ -42,7 +41,12 @@ public func layerNorm(_ x: Tensor, shift: Tensor, scale: Tensor, epsilon: Float 
         }
       }
     }
-    if let dxs { dxs.add(run) } else { run(scratch!.base, 0) }
+    if let dxs {
+      dxs.add(run)
+    } else {
+      let scratch = Storage(count: b * t * d)
+      withExtendedLifetime(scratch) { run(scratch.base, 0) }
+    }
     dhs?.add(consuming: shiftSum)
     dss?.add(consuming: scaleSum)
   }

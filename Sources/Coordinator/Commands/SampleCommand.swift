@@ -1,0 +1,205 @@
+import ArgumentParser
+import Diagnostics
+import FlowCore
+import FlowData
+import Foundation
+import RunFormat
+import Worker
+
+/// `latentflow sample`
+struct SampleCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sample",
+    abstract: "Draws samples with a trained model, over all ranks.",
+    discussion: """
+      Sample i has the same bits whatever the number of ranks and whatever --count. With --out:
+      000000.png …, labels.csv and samples.json, which says how they were made.
+
+      Examples:
+        scripts/run.sh 2 latentflow sample runs/demo --count 64 --grid grid.png --cfg 2
+        latentflow sample runs/demo --count 16 --labels 3 --solver dopri5 --rtol 1e-4 --out s
+      """)
+
+  @Argument(help: "A run folder, a checkpoint folder, or a weights file.")
+  var model: String
+  @Option(help: "Number of samples.")
+  var count: Int
+  @Option(help: "A new or empty folder for single PNGs.")
+  var out: String?
+  @Option(help: "A PNG with all samples, row by row.")
+  var grid: String?
+  @Option(help: "Columns of the grid. (default: a square)")
+  var columns: Int?
+  @Option(help: "all (in turn), uniform (drawn), or numbers in turn, as 0,5,2.")
+  var labels = "uniform"
+  @Option(help: "Scale s of classifier-free guidance, u + s·(c − u); 1 is none.")
+  var cfg: Double = 1
+  @OptionGroup var solving: SolverOptions
+  @OptionGroup var seeding: SeedOptions
+  @Flag(help: "Use the trained parameters rather than their running average.")
+  var noEma = false
+  @Option(help: "The first stage, if it has moved since training.")
+  var autoencoder: String?
+  @OptionGroup var threading: ThreadOptions
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    guard count > 0 else { throw ValidationError("--count \(count): expected at least 1.") }
+    guard out != nil || grid != nil else {
+      throw ValidationError("give --out FOLDER, --grid FILE, or both.")
+    }
+    if let columns, columns < 1 {
+      throw ValidationError("--columns \(columns): expected at least 1.")
+    }
+    guard cfg >= 0, cfg.isFinite else { throw ValidationError("--cfg \(cfg): expected 0 or more.") }
+  }
+
+  func run() throws {
+    try Job.run(threading) { job in
+      let loaded = try job.communicator.together {
+        try LoadedModel(
+          model, averaged: !noEma, autoencoder: autoencoder, warn: job.isCoordinator)
+      }
+      let plan = try job.communicator.together { try plan(loaded) }
+      try job.communicator.together {
+        guard job.isCoordinator else { return }
+        if let out { try Preflight.requireEmptyOrNew(out) }
+        if let grid {
+          try Preflight.requireWritableFolder((grid as NSString).deletingLastPathComponent.isEmpty
+            ? "." : (grid as NSString).deletingLastPathComponent)
+        }
+      }
+      try draw(job, loaded, plan)
+    }
+  }
+
+  private func plan(_ loaded: LoadedModel) throws -> SamplingPlan {
+    SamplingPlan(
+      seed: seeding.seed ?? 0, solver: solving.chosen,
+      guidance: try guidance(loaded), labels: try labelChoice(loaded),
+      direction: loaded.config.path.path.direction, scale: Float(loaded.header.scale))
+  }
+
+  private func guidance(_ loaded: LoadedModel) throws -> Float {
+    if cfg != 1 && (loaded.config.model.classes == 0 || loaded.specification.nullLabel == nil) {
+      throw UserError(
+        .usage, "--cfg", found: "\(cfg) on a model without a null label", expected: "1",
+        advice: "guidance needs a model trained with model.label_dropout above 0")
+    }
+    return Float(cfg)
+  }
+
+  private func labelChoice(_ loaded: LoadedModel) throws -> LabelChoice {
+    let classes = loaded.config.model.classes
+    if classes == 0 {
+      guard labels == "uniform" else {
+        throw UserError(
+          .usage, "--labels", found: "\(labels) for a model without labels", expected: "none")
+      }
+      return .none
+    }
+    if labels == "uniform" { return .uniform(classes: classes) }
+    if labels == "all" { return .cycle(Array(0..<classes)) }
+    let numbers = try labels.split(separator: ",", omittingEmptySubsequences: false).map { text in
+      guard let label = Int(text), (0..<classes).contains(label) else {
+        throw UserError(
+          .usage, "--labels", found: "«\(text)»", expected: "a class from 0 to \(classes - 1)",
+          advice: classes == loaded.header.classNames.count
+            ? loaded.header.classNames.enumerated().map { "\($0.offset) \($0.element)" }
+              .joined(separator: ", ") : nil)
+      }
+      return label
+    }
+    return .cycle(numbers)
+  }
+
+  private func draw(_ job: Job, _ loaded: LoadedModel, _ plan: SamplingPlan) throws {
+    let progress = ProgressLine()
+    let clock = ContinuousClock()
+    let begin = clock.now
+    var done: [FinishedSample] = []
+    try Sampler(loaded.network, loaded.firstStage, plan).run(count: count, job.communicator) {
+      sample in
+      if let out {
+        try sample.image.writePNG(to: "\(out)/\(fileName(sample.index))")
+      }
+      done.append(sample)
+      let rate = Double(done.count) / (clock.now - begin).seconds
+      progress.update(
+        RunProgress(
+          step: done.count, total: count, imagesPerSecond: rate,
+          secondsLeft: Double(count - done.count) / rate),
+        isLogged: done.count % plan.itemSize == 0 || done.count == count)
+    }
+    let seconds = (clock.now - begin).seconds
+    try job.communicator.together {
+      guard job.isCoordinator else { return }
+      progress.finish()
+      done.sort { $0.index < $1.index }
+      let record = SamplingRecord(loaded, plan, done, seconds: seconds, ranks: job.communicator.size)
+      try write(done, record)
+      try StandardOutput.write(output.json ? record.json : record.summary(out: out, grid: grid))
+    }
+  }
+
+  private func write(_ samples: [FinishedSample], _ record: SamplingRecord) throws {
+    if let grid {
+      let width = columns ?? Int(Double(samples.count).squareRoot().rounded(.up))
+      try ImageGrid(columns: width).compose(samples.map(\.image)).writePNG(to: grid)
+    }
+    guard let out else { return }
+    if samples[0].label != nil {
+      let rows = samples.map { "\(fileName($0.index)),\($0.label!)\n" }
+      _ = try Disk.local.writeAtomically(
+        Array(("file,label\n" + rows.joined()).utf8), to: "\(out)/labels.csv")
+    }
+    _ = try Disk.local.writeAtomically(Array(record.json.utf8), to: "\(out)/samples.json")
+  }
+
+  private func fileName(_ index: Int) -> String { String(format: "%06d.png", index) }
+}
+
+/// `--solver`, `--steps`, `--rtol`, `--atol`, `--error-control`
+struct SolverOptions: ParsableArguments {
+  @Option(
+    help: "\(ButcherTableau.all.map(\.name).joined(separator: ", ")).")
+  var solver = "dopri5"
+  @Option(help: "Steps of a fixed-step solver. (default: 40)")
+  var steps: Int?
+  @Option(help: "Relative tolerance of an adaptive solver. (default: 1e-5)")
+  var rtol: Double?
+  @Option(help: "Absolute tolerance of an adaptive solver. (default: 1e-5)")
+  var atol: Double?
+  @Option(help: "Error control of an adaptive solver: sample or batch.")
+  var errorControl = "sample"
+
+  func validate() throws {
+    guard let tableau = ButcherTableau.named(solver) else {
+      let near = nearestName(to: solver, among: ButcherTableau.all.map(\.name))
+      throw ValidationError(
+        "--solver \(solver): unknown" + (near.map { "; did you mean \($0)?" } ?? "."))
+    }
+    if tableau.isAdaptive, steps != nil {
+      throw ValidationError("--steps: \(solver) chooses its own steps; give --rtol and --atol.")
+    }
+    if !tableau.isAdaptive, rtol != nil || atol != nil {
+      throw ValidationError("--rtol and --atol: \(solver) has fixed steps; give --steps.")
+    }
+    if let steps, steps < 1 { throw ValidationError("--steps \(steps): expected at least 1.") }
+    for (name, value) in [("--rtol", rtol), ("--atol", atol)] {
+      if let value, !(value > 0) { throw ValidationError("\(name) \(value): expected above 0.") }
+    }
+    guard ["sample", "batch"].contains(errorControl) else {
+      throw ValidationError("--error-control \(errorControl): expected sample or batch.")
+    }
+  }
+
+  var chosen: SamplingSolver {
+    let tableau = ButcherTableau.named(solver)!
+    return tableau.isAdaptive
+      ? .adaptive(
+        tableau, relativeTolerance: rtol ?? 1e-5, absoluteTolerance: atol ?? 1e-5,
+        errorControl == "sample" ? .perSample : .batch)
+      : .fixed(tableau, steps: steps ?? 40)
+  }
+}
