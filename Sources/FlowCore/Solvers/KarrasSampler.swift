@@ -28,8 +28,8 @@ public struct KarrasSampler: Sendable {
   public let times: [Double]
   public let churn: Churn
   /// The step count that LFM's code assumes whatever the times are, 40 there: churn is divided by
-  /// it and Heun's correction stops at step `assumedSteps - 1`, where the method silently turns into
-  /// Euler's. nil: the true number of steps, and the correction at each of them.
+  /// it and Heun's correction stops at step `assumedSteps - 1`, where the method silently turns
+  /// into Euler's. nil: the true number of steps, and the correction at each of them.
   public let assumedSteps: Int?
 
   public init(

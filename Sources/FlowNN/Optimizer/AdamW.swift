@@ -2,9 +2,9 @@ import CKernels
 import FlowTensor
 
 /// Adam (Kingma & Ba 2015, arXiv 1412.6980) with decoupled weight decay (Loshchilov & Hutter
-/// 2019, arXiv 1711.05101) or L2, and the running average of the parameters, in one pass over an arena.
-/// Equal to torch.optim.AdamW and torch.optim.Adam: bias corrections in Double, epsilon outside the
-/// root.
+/// 2019, arXiv 1711.05101) or L2, and the running average of the parameters, in one pass over an
+/// arena. Equal to torch.optim.AdamW and torch.optim.Adam: bias corrections in Double, epsilon
+/// outside the root.
 public struct AdamW: Equatable, Sendable {
   public enum WeightDecay: Equatable, Sendable {
     /// w ← (1 − lr·λ)·w (AdamW)
