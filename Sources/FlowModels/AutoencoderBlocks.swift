@@ -6,8 +6,8 @@ import FlowTensor
 /// Of all group norms of the autoencoder; PyTorch's own default is 1e-5.
 private let normEps: Float = 1e-6
 
-/// x + conv(silu(norm(conv(silu(norm(x)))))), the first x through a 1×1 convolution where the number
-/// of channels changes.
+/// x + conv(silu(norm(conv(silu(norm(x)))))), the first x through a 1×1 convolution where the
+/// number of channels changes.
 struct AutoencoderResidual {
   let norm1: GroupNorm
   let conv1: Convolution

@@ -20,7 +20,8 @@ extension AutoencoderKL.Configuration {
         expected: "the state dictionary of an AutoencoderKL")
     }
     let bare = Dictionary(
-      shapes.map { (AutoencoderKeys.withoutPrefix($0.key), $0.value) }, uniquingKeysWith: { a, _ in a })
+      shapes.map { (AutoencoderKeys.withoutPrefix($0.key), $0.value) },
+      uniquingKeysWith: { a, _ in a })
     let names = scheme == .diffusers
       ? (level: "encoder.down_blocks", residual: "resnets")
       : (level: "encoder.down", residual: "block")

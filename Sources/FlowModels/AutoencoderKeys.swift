@@ -20,7 +20,10 @@ public struct AutoencoderKeys: Sendable {
     // Names of the attention before diffusers 0.15, still found in published files: read only.
     for half in ["encoder", "decoder"] {
       let attention = "\(half).mid_block.attentions.0."
-      for (old, new) in [("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0")] {
+      let renamed = [
+        ("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0"),
+      ]
+      for (old, new) in renamed {
         reverse[attention + old] = attention + new
       }
     }

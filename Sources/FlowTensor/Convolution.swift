@@ -24,8 +24,8 @@ public struct Padding: Hashable, Sendable, CustomStringConvertible {
 
 /// 2-D cross-correlation, channels last.
 ///
-/// Computed by oneDNN on channels-last activations in both directions; a 1×1 kernel of stride 1 is a
-/// matrix product. Equal shapes and threads give equal bits.
+/// Computed by oneDNN on channels-last activations in both directions; a 1×1 kernel of stride 1 is
+/// a matrix product. Equal shapes and threads give equal bits.
 ///
 /// - Parameters:
 ///   - x: [B, H, W, Cin]

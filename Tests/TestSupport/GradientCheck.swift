@@ -56,10 +56,12 @@ public func projected(_ x: Tensor, on weights: Tensor) -> Tensor {
   let sum = Tensor([], [Float(dot(x, weights))])
   guard let tape = x.tape else { return sum }
   let (gradient, r) = (x.gradient, weights.storage)
-  let offset = weights.offset
+  let (offset, count) = (weights.offset, weights.count)
   return tape.record(sum) { dy in
     gradient?.add { d, beta in
-      for i in 0..<gradient!.count { d[i] = (beta == 0 ? 0 : d[i]) + dy.base[0] * r.base[offset + i] }
+      for i in 0..<count {
+        d[i] = (beta == 0 ? 0 : d[i]) + dy.base[0] * r.base[offset + i]
+      }
     }
   }
 }

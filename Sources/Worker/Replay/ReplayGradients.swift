@@ -29,9 +29,11 @@ extension ReferenceCase {
         if worst == nil || !(error <= worst!.error) { worst = (key, error) }
       }
     }
-    guard let worst, case .relativeL2(let bound) = tolerance(.grads, worst.key) else { return rows }
-    rows.append(
-      ReplayRow(name: "grads, worst of \(count): \(worst.key)", error: worst.error, tolerance: bound))
+    guard let worst, case .relativeL2(let bound) = tolerance(.grads, worst.key) else {
+      return rows
+    }
+    let name = "grads, worst of \(count): \(worst.key)"
+    rows.append(ReplayRow(name: name, error: worst.error, tolerance: bound))
     return rows
   }
 
