@@ -11,6 +11,15 @@ public indirect enum EventValue: Sendable, Equatable {
   case null
   case list([EventValue])
 
+  /// The value of a number of either kind.
+  public var number: Double? {
+    switch self {
+    case .integer(let value): Double(value)
+    case .number(let value): value
+    default: nil
+    }
+  }
+
   var json: String {
     switch self {
     case .integer(let value): "\(value)"

@@ -21,7 +21,7 @@ public struct LatentFlow: ParsableCommand {
     version: version,
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
-      SampleCommand.self, ConfigCommand.self,
+      SampleCommand.self, BenchCommand.self, ConfigCommand.self,
     ])
 
   public init() {}

@@ -11,7 +11,7 @@ struct DatasetCommand: ParsableCommand {
       Example:
         latentflow dataset shapes --out data/shapes --count 8192 --size 64
       """,
-    subcommands: [Shapes.self])
+    subcommands: [Shapes.self, JudgeCommand.self])
 
   struct Shapes: ParsableCommand {
     static let configuration = CommandConfiguration(

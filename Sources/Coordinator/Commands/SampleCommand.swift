@@ -60,7 +60,7 @@ struct SampleCommand: ParsableCommand {
         try LoadedModel(
           model, averaged: !noEma, autoencoder: autoencoder, warn: job.isCoordinator)
       }
-      let plan = try job.communicator.together { try plan(loaded) }
+      let plan = try job.communicator.together { try samplingPlan(loaded) }
       try job.communicator.together {
         guard job.isCoordinator else { return }
         if let out { try Preflight.requireEmptyOrNew(out) }
@@ -73,7 +73,7 @@ struct SampleCommand: ParsableCommand {
     }
   }
 
-  private func plan(_ loaded: LoadedModel) throws -> SamplingPlan {
+  private func samplingPlan(_ loaded: LoadedModel) throws -> SamplingPlan {
     SamplingPlan(
       seed: seeding.seed ?? 0, solver: solving.chosen,
       guidance: try guidance(loaded), labels: try labelChoice(loaded),

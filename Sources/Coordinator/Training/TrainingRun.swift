@@ -154,20 +154,26 @@ final class TrainingRun<Config: RootConfiguration> {
           progress.finish()
           say("interrupted: checkpoint of step \(savedAt) written; run the same command to go on")
         }
-        try record("interrupted", ["step": .integer(savedAt)])
+        try record("interrupted", figures(optimizer, since: first, begin, batch: batch))
         throw ExitCode(ExitStatus.requeue.rawValue)
       }
       try afterStep(optimizer.step)
     }
     progress.finish()
-    try record(
-      "finished",
-      [
-        "step": .integer(optimizer.step), "skipped_steps": .integer(optimizer.skippedSteps),
-        "seconds": .number((clock.now - begin).seconds),
-        "images_per_second": .number(
-          Double(batch * (optimizer.step - first)) / max(1e-9, (clock.now - begin).seconds)),
-      ])
+    try record("finished", figures(optimizer, since: first, begin, batch: batch))
+  }
+
+  private func figures(
+    _ optimizer: DataParallelOptimizer, since first: Int, _ begin: ContinuousClock.Instant,
+    batch: Int
+  ) -> [String: EventValue] {
+    let seconds = (ContinuousClock.now - begin).seconds
+    return [
+      "step": .integer(optimizer.step), "skipped_steps": .integer(optimizer.skippedSteps),
+      "seconds": .number(seconds),
+      "images_per_second": .number(
+        Double(batch * (optimizer.step - first)) / max(1e-9, seconds)),
+    ]
   }
 
   private func log(
