@@ -21,7 +21,7 @@ public struct LatentFlow: ParsableCommand {
     version: version,
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
-      ConfigCommand.self,
+      ConfigCommand.self, DebugCommand.self,
     ])
 
   public init() {}
