@@ -21,7 +21,7 @@ public struct LatentFlow: ParsableCommand {
     version: version,
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
-      ConfigCommand.self, DebugCommand.self,
+      ConfigCommand.self, InspectCommand.self, DebugCommand.self,
     ])
 
   public init() {}

@@ -45,7 +45,7 @@ struct DebugStepCommand: ParsableCommand {
       throw UserError(
         .missingInput, runFolder, found: "no config.yaml", expected: "the folder of a run")
     }
-    let config = try RunConfig.load(file: folder.configPath)
+    let config = try AnyRunConfig(file: folder.configPath)
     let environment = try folder.readEnvironment()
     let logged = try LoggedSteps(folder.metricsPath)
     let wanted = try logged.step(step)
@@ -91,9 +91,9 @@ struct DebugStepCommand: ParsableCommand {
 /// The logged step and the one computed here.
 private struct StepComparison: Encodable {
   struct Figures: Encodable {
-    let loss: String
-    let gradientNorm: String
-    let learningRate: String
+    let loss: Double
+    let gradientNorm: Double
+    let learningRate: Double
   }
 
   let step: Int
@@ -104,45 +104,32 @@ private struct StepComparison: Encodable {
   let isIdentical: Bool
   /// The first replayed step that differs from the log; nil if none does.
   let firstDifference: Int?
-  /// Relative differences.
-  let lossDifference: Double?
-  let gradientNormDifference: Double?
-  private let learningRateDiffers: Bool
 
   init(
     step: Int, startedFrom: Int, logged: LoggedStep, found: StepReport, firstDifference: Int?
   ) {
     (self.step, self.startedFrom, self.firstDifference) = (step, startedFrom, firstDifference)
     self.logged = Figures(
-      loss: "\(logged.loss)", gradientNorm: "\(logged.gradientNorm)",
-      learningRate: "\(logged.learningRate)")
+      loss: logged.loss, gradientNorm: logged.gradientNorm, learningRate: logged.learningRate)
     self.found = Figures(
-      loss: "\(found.loss)", gradientNorm: "\(found.gradientNorm)",
-      learningRate: "\(found.learningRate)")
+      loss: found.loss, gradientNorm: found.gradientNorm, learningRate: found.learningRate)
     isIdentical = logged.equals(found)
-    func relative(_ a: Double, _ b: Double) -> Double? {
-      let difference = abs(a - b) / abs(b)
-      return difference.isFinite ? difference : nil
-    }
-    lossDifference = relative(found.loss, logged.loss)
-    gradientNormDifference = relative(found.gradientNorm, logged.gradientNorm)
-    learningRateDiffers = !sameBits(logged.learningRate, found.learningRate)
   }
 
   var text: String {
     var table = TextTable()
-    func row(_ name: String, _ a: String, _ b: String, _ difference: Double?) {
-      let shown = difference.map { String(format: "relative difference %.1e", $0) } ?? "differs"
-      table.append(name, a, b, a == b ? "bit-identical" : shown)
+    func row(_ name: String, _ a: Double, _ b: Double) {
+      let difference = String(format: "relative difference %.1e", abs(a - b) / abs(a))
+      table.append(name, "\(a)", "\(b)", sameBits(a, b) ? "bit-identical" : difference)
     }
     table.append("step \(step)", "logged", "here")
-    row("loss", logged.loss, found.loss, lossDifference)
-    row("gradient norm", logged.gradientNorm, found.gradientNorm, gradientNormDifference)
+    row("loss", logged.loss, found.loss)
+    row("gradient norm", logged.gradientNorm, found.gradientNorm)
     let start = startedFrom == 0 ? "the initial weights" : "the checkpoint of step \(startedFrom)"
     var text = table.text() + "replayed from \(start)"
     if let firstDifference { text += "; the first step that differs is \(firstDifference)" }
     text += "\n"
-    if learningRateDiffers {
+    if !sameBits(logged.learningRate, found.learningRate) {
       text += "the learning rate was \(logged.learningRate) and is \(found.learningRate) by "
         + "config.yaml: the schedule was changed after that step\n"
     }

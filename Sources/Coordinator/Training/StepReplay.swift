@@ -4,18 +4,45 @@ import Foundation
 import RunFormat
 import Worker
 
+/// The configuration of a run, whichever command began it.
+enum AnyRunConfig {
+  case flow(RunConfig)
+  case autoencoder(AutoencoderRunConfig)
+
+  /// Reads the config.yaml of a run folder.
+  init(file path: String) throws {
+    do {
+      self = .flow(try RunConfig.load(file: path))
+    } catch let error as UserError where error.status == .config {
+      guard let other = try? AutoencoderRunConfig.load(file: path) else { throw error }
+      self = .autoencoder(other)
+    }
+  }
+}
+
 /// The training of a run, gone through again on one rank. Reads the run folder; writes nothing.
 struct StepReplay {
-  private let trainer: Trainer
+  private let optimizer: DataParallelOptimizer
+  private let next: () throws -> StepReport
   private let checkpoints: CheckpointStore
 
-  init(_ job: Job, _ config: RunConfig, _ folder: RunFolder) throws {
-    var config = config
-    config.data.placement = .local  // the same rows, whoever reads them
-    let data = try RunData(config, job)
-    let specification = try config.model.specification(latentShape: data.description.latentShape)
-    trainer = try config.trainer(job, data, specification)
+  init(_ job: Job, _ config: AnyRunConfig, _ folder: RunFolder) throws {
     checkpoints = CheckpointStore(folder: folder.checkpointsPath)
+    switch config {
+    case .flow(var config):
+      config.data.placement = .local  // the same rows, whoever reads them
+      let data = try RunData(config, job)
+      let trainer = try config.trainer(
+        job, data, config.model.specification(latentShape: data.description.latentShape))
+      (optimizer, next) = (trainer.optimizer, { try trainer.step() })
+    case .autoencoder(let config):
+      let trainer = try AutoencoderTrainer(
+        config.network, plan: config.plan,
+        settings: .init(config.training, config.optimizer, config.ema, threads: job.threads),
+        source: ImageFolder(config.data.images, fit: .centerCrop(config.data.size)),
+        communicator: job.communicator)
+      (optimizer, next) = (trainer.optimizer, { try trainer.step() })
+    }
   }
 
   /// Loads the given checkpoint, or the newest good one of fewer than `step` steps; keeps the
@@ -31,14 +58,14 @@ struct StepReplay {
           expected: "one before step \(step)")
       }
       try checkpoint.verify()
-      try trainer.optimizer.load(checkpoint)
+      try optimizer.load(checkpoint)
       return checkpoint.step
     }
     for candidate in try checkpoints.list().reversed() where candidate < step {
       do {
         let checkpoint = try checkpoints.checkpoint(step: candidate)
         try checkpoint.verify()
-        try trainer.optimizer.load(checkpoint)
+        try optimizer.load(checkpoint)
         return candidate
       } catch let error as UserError where error.status == .badData {
         StandardError.say(
@@ -56,7 +83,7 @@ struct StepReplay {
   ) throws -> (report: StepReport, firstDifference: Int?) {
     var firstDifference: Int?
     while true {
-      let report = try trainer.step()
+      let report = try next()
       if firstDifference == nil, let row = logged.steps[report.step], !row.equals(report) {
         firstDifference = report.step
       }
