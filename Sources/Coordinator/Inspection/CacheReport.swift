@@ -20,7 +20,7 @@ struct CacheReport: InspectionReport {
       try cache.verify()
       damage = nil
     } catch let error as UserError where error.status == .badData {
-      damage = error.description
+      damage = error.summary
     }
   }
 

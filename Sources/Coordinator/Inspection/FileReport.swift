@@ -96,6 +96,15 @@ extension ModelFileHeader {
   }
 }
 
+extension UserError {
+  /// What is wrong, without the advice.
+  var summary: String {
+    var copy = self
+    copy.advice = nil
+    return copy.description
+  }
+}
+
 /// 1234567 as 1,234,567.
 func grouped(_ n: Int) -> String {
   var digits = String(n.magnitude)

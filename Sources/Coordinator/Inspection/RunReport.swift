@@ -44,7 +44,7 @@ struct RunReport: InspectionReport {
         try store.checkpoint(step: step).verify()
         return Saved(step: step, damage: nil)
       } catch let error as UserError {
-        return Saved(step: step, damage: error.description)
+        return Saved(step: step, damage: error.summary)
       }
     }
   }

@@ -69,7 +69,7 @@ struct StepReplay {
         return candidate
       } catch let error as UserError where error.status == .badData {
         StandardError.say(
-          "warning: checkpoint \(CheckpointStore.name(step: candidate)) is skipped: \(error)")
+          "warning: checkpoint \(CheckpointStore.name(step: candidate)) is skipped: \(error.summary)")
       }
     }
     return 0
