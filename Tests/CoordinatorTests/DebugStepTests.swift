@@ -29,7 +29,7 @@ final class TinyRun {
       schedule: {kind: cosine, warmup: 2, final: 0.1}
       checkpoint: {every: 2, keep: 10}
       log: {tensorboard: false}
-      """, to: "config.yaml")
+      """, to: "tiny.yaml")
     let trained = try mpirun(
       2, "latentflow", ["train", config, "--run", run, "--threads", "1"], timeout: 120)
     try #require(trained.status == 0, "\(trained.stderr)")
@@ -155,7 +155,8 @@ final class TinyRun {
     // 32·(3·16 + 1) + 32·(256 + 1) + 32·33 + 17·32 + 16·32 + 32·96 + 96 + 32·33 + 32·128 + 128
     // + 128·32 + 32 + 33·192 + 33·48 + 33·64
     #expect(checkpoint.output.contains("\n  34,512 parameters\n"))
-    #expect(checkpoint.output.contains("\n  x_embedder.proj.weight                 F32  [32, 3, 4, 4]\n"))
+    #expect(
+      checkpoint.output.contains("\n  x_embedder.proj.weight                 F32  [32, 3, 4, 4]\n"))
 
     let file = try command("inspect", "\(folder)/ema.safetensors", "--json")
     #expect(file.status == 0)

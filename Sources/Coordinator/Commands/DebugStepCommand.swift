@@ -12,8 +12,8 @@ struct DebugStepCommand: ParsableCommand {
     discussion: """
       Starts from the nearest good checkpoint before the step, or from the initial weights, and
       compares loss and gradient norm with the run's metrics.csv bit for bit: they do not depend on
-      the number of ranks, given the same threads per rank. Nothing is written. Exit status 1 if they
-      differ.
+      the number of ranks, given the same threads per rank. Nothing is written. Exit status 1 if
+      they differ.
 
       Examples:
         latentflow debug step --run runs/demo --step 120
@@ -130,7 +130,8 @@ private struct StepComparison: Encodable {
     if let firstDifference { text += "; the first step that differs is \(firstDifference)" }
     text += "\n"
     if !sameBits(logged.learningRate, found.learningRate) {
-      text += "the learning rate was \(logged.learningRate) and is \(found.learningRate) by "
+      text +=
+        "the learning rate was \(logged.learningRate) and is \(found.learningRate) by "
         + "config.yaml: the schedule was changed after that step\n"
     }
     return text

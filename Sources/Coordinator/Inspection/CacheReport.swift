@@ -33,7 +33,8 @@ struct CacheReport: InspectionReport {
     table.append("shape", d.latentShape.map(String.init).joined(separator: "×") + " (H×W×C)")
     table.append(
       "classes",
-      d.hasLabels ? "\(d.classNames.count): " + oneLine(d.classNames.joined(separator: ", "))
+      d.hasLabels
+        ? "\(d.classNames.count): " + oneLine(d.classNames.joined(separator: ", "))
         : "no labels")
     table.append("scale", "\(d.scaleFactor)")
     table.append("channel mean", list(index.channelMean))

@@ -61,7 +61,8 @@ struct CheckpointReport: InspectionReport {
   }
 
   var text: String {
-    var text = "\(path): checkpoint of step \(step), \(isGood ? "good" : "DAMAGED")\n"
+    var text =
+      "\(path): checkpoint of step \(step), \(isGood ? "good" : "DAMAGED")\n"
       + "  seed \(seed), configuration \(oneLine(configHash)), written by \(ranks) "
       + "\(ranks == 1 ? "rank" : "ranks"), \(skippedSteps) steps skipped\n"
       + "  \(grouped(parameters)) parameters\n\nfiles\n"

@@ -50,7 +50,8 @@ struct FileReport: InspectionReport {
 
   var text: String {
     let counted = holdsWeights ? "parameters" : "elements"
-    var text = "\(path): safetensors, \(grouped(bytes)) bytes, \(grouped(tensors.count)) tensors, "
+    var text =
+      "\(path): safetensors, \(grouped(bytes)) bytes, \(grouped(tensors.count)) tensors, "
       + "\(grouped(elements)) \(counted)\n"
     if !metadata.isEmpty { text += "\nmetadata\n" + metadataText }
     if !tensors.isEmpty { text += "\ntensors\n" + tensorsText }
@@ -87,8 +88,14 @@ extension ModelFileHeader {
   fileprivate var lines: [(String, String)] {
     [
       ("step", "\(step)"), ("latent shape", "\(latentShape)"), ("scale", "\(scale)"),
-      ("classes", classNames.isEmpty ? "none" : "\(classNames.count): " + oneLine(
-        classNames.joined(separator: ", "))),
+      (
+        "classes",
+        classNames.isEmpty
+          ? "none"
+          : "\(classNames.count): "
+            + oneLine(
+              classNames.joined(separator: ", "))
+      ),
       ("first stage", firstStage.isEmpty ? "none" : oneLine(firstStage)),
       ("first stage hash", oneLine(firstStageHash)),
       ("configuration", "\(config.split(separator: "\n").count) lines"),

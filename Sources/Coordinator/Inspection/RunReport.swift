@@ -64,7 +64,8 @@ struct RunReport: InspectionReport {
           + environment.cpu)
       table.append("configuration", environment.configFingerprint)
     }
-    var text = "\(path): run, \(checkpoints.count) checkpoints\(isGood ? "" : ", some DAMAGED")\n"
+    var text =
+      "\(path): run, \(checkpoints.count) checkpoints\(isGood ? "" : ", some DAMAGED")\n"
       + table.text(indent: 2)
     if !checkpoints.isEmpty {
       var rows = TextTable()

@@ -62,15 +62,17 @@ struct StepReplay {
       return checkpoint.step
     }
     for candidate in try checkpoints.list().reversed() where candidate < step {
+      let checkpoint: Checkpoint
       do {
-        let checkpoint = try checkpoints.checkpoint(step: candidate)
+        checkpoint = try checkpoints.checkpoint(step: candidate)
         try checkpoint.verify()
-        try optimizer.load(checkpoint)
-        return candidate
       } catch let error as UserError where error.status == .badData {
-        StandardError.say(
-          "warning: checkpoint \(CheckpointStore.name(step: candidate)) is skipped: \(error.summary)")
+        let name = CheckpointStore.name(step: candidate)
+        StandardError.say("warning: checkpoint \(name) is skipped: \(error.summary)")
+        continue
       }
+      try optimizer.load(checkpoint)
+      return candidate
     }
     return 0
   }
@@ -150,7 +152,8 @@ struct LoggedSteps {
     if let row = steps[step] { return row }
     throw UserError(
       .usage, path, found: "no row of step \(step)",
-      expected: steps.isEmpty ? "a run that has made steps"
+      expected: steps.isEmpty
+        ? "a run that has made steps"
         : "a step from \(steps.keys.min()!) to \(steps.keys.max()!)")
   }
 }

@@ -18,7 +18,8 @@ public func replayAutoencoderCase(_ c: ReferenceCase) throws -> [ReplayRow] {
   let posterior = model.encode(image)
   let sample = posterior.sample(noise: nhwc(try c.input("noise")))
   let decoded = model.decode(z)
-  let loss = meanSquaredError(decoded, nhwc(try c.input("target")))
+  let loss =
+    meanSquaredError(decoded, nhwc(try c.input("target")))
     + meanSquaredError(sample, nhwc(try c.input("target_z")))
   let outputs: [(String, Tensor)] = [
     ("mean", nchw(posterior.mean)), ("logvar", nchw(posterior.logvar)),
@@ -37,9 +38,10 @@ public func replayAutoencoderCase(_ c: ReferenceCase) throws -> [ReplayRow] {
       found: nchw(gradient), expected: try c.doubles(.inputGradients, name))
     rows.append(ReplayRow(name: "grad_inputs.\(name)", error: error, tolerance: bound))
   }
-  return rows + (try c.gradientRows { key in
-    keys.parameter(forKey: key).flatMap { store[$0]?.gradient?.values }
-  })
+  return rows
+    + (try c.gradientRows { key in
+      keys.parameter(forKey: key).flatMap { store[$0]?.gradient?.values }
+    })
 }
 
 extension ReferenceCase {

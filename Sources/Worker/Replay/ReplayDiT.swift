@@ -22,7 +22,8 @@ public func replayDiTCase(_ c: ReferenceCase) throws -> [ReplayRow] {
   let x = tape.ride(input)
   let out = network(x, t: t, condition: condition)
   let loss = meanSquaredError(out, nhwc(try c.input("target")))
-  var rows = [try c.row("out", nchw(out).values), try c.row("loss", [loss.item])]
+  var rows =
+    [try c.row("out", nchw(out).values), try c.row("loss", [loss.item])]
     + (try variants(of: network, c, input, t, condition))
 
   store.resetGradients()

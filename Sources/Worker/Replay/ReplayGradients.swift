@@ -7,7 +7,8 @@ extension ReferenceCase {
   /// The worst parameter gradient as one row, and every stored gradient that `found` lacks as a
   /// failed row of its own.
   ///
-  /// A large gradient is stored as every s-th element with the norm of the whole: both are compared.
+  /// A large gradient is stored as every s-th element with the norm of the whole: both are
+  /// compared.
   ///
   /// - Parameter found: the gradient under the reference's name, row-major.
   func gradientRows(_ found: (_ key: String) -> [Float]?) throws -> [ReplayRow] {
@@ -22,7 +23,8 @@ extension ReferenceCase {
           rows.append(ReplayRow(name: "grads.\(key)", error: .infinity, tolerance: 0, ok: false))
           continue
         }
-        let error = try group == .grads
+        let error =
+          try group == .grads
           ? gradientError(
             found: gradient, expected: doubles(.grads, key), totalNorm: total)
           : sampledError(key, gradient, total)
@@ -32,7 +34,8 @@ extension ReferenceCase {
     }
     guard let worst, case .relativeL2(let bound) = tolerance(.grads, worst.key) else { return rows }
     rows.append(
-      ReplayRow(name: "grads, worst of \(count): \(worst.key)", error: worst.error, tolerance: bound))
+      ReplayRow(
+        name: "grads, worst of \(count): \(worst.key)", error: worst.error, tolerance: bound))
     return rows
   }
 
@@ -51,8 +54,8 @@ extension ReferenceCase {
     return max(sampled, abs(norm - expected) / max(expected, 1e-3 * total))
   }
 
-  /// Copies a case's weights into `store`. A constant that the network's class makes itself, such as
-  /// a position embedding, may be missing and keeps its value.
+  /// Copies a case's weights into `store`. A constant that the network's class makes itself, such
+  /// as a position embedding, may be missing and keeps its value.
   ///
   /// - Parameter key: the case's key of a parameter; nil for one that the case does not hold.
   /// - Throws: `UserError` of status `badData` for a weight that is missing or of another size.

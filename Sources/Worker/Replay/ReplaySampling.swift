@@ -72,7 +72,8 @@ private struct SamplingCaseRun {
       throw unusable
     }
     // LFM's default tolerances.
-    let solver: any ODESolver = tableau.isAdaptive
+    let solver: any ODESolver =
+      tableau.isAdaptive
       ? AdaptiveSolver(
         tableau, relativeTolerance: 1e-5, absoluteTolerance: 1e-5, errorControl: .batch)
       : FixedStepSolver(
