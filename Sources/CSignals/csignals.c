@@ -1,36 +1,64 @@
 #include "csignals.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
 static atomic_uint flags;
-_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a handler may touch lock-free atomics only");
+static atomic_int installed;
 
-static void raise_flag(int number) {
-  unsigned flag = number == SIGUSR1   ? LF_SIGNAL_USR1
-                  : number == SIGUSR2 ? LF_SIGNAL_USR2
-                  : number == SIGTERM ? LF_SIGNAL_TERM
-                                      : LF_SIGNAL_INT;
-  atomic_fetch_or_explicit(&flags, flag, memory_order_relaxed);
+// Waits for the signals in a thread of its own. No other thread ever runs a handler: the generated
+// code of oneDNN's matrix products uses the stack pointer for other purposes, and a signal frame
+// written there destroys the heap.
+static void *listen(void *context) {
+  (void)context;
+  sigset_t set;
+  lf_signals_set(&set);
+  int interrupts = 0;
+  for (;;) {
+    int number = 0;
+    if (sigwait(&set, &number) != 0) continue;
+    if (number == SIGINT && ++interrupts > 1) {
+      signal(SIGINT, SIG_DFL);
+      sigset_t interrupt;
+      sigemptyset(&interrupt);
+      sigaddset(&interrupt, SIGINT);
+      pthread_sigmask(SIG_UNBLOCK, &interrupt, 0);
+      raise(SIGINT);
+    }
+    unsigned flag = number == SIGUSR1   ? LF_SIGNAL_USR1
+                    : number == SIGUSR2 ? LF_SIGNAL_USR2
+                    : number == SIGTERM ? LF_SIGNAL_TERM
+                                        : LF_SIGNAL_INT;
+    atomic_fetch_or_explicit(&flags, flag, memory_order_relaxed);
+  }
+  return 0;
 }
 
-static int install(int number, void (*handler)(int), int options) {
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = handler;
-  action.sa_flags = options;
-  sigemptyset(&action.sa_mask);
-  return sigaction(number, &action, 0) == 0 ? 0 : errno;
+void lf_signals_set(sigset_t *set) {
+  sigemptyset(set);
+  sigaddset(set, SIGUSR1);
+  sigaddset(set, SIGUSR2);
+  sigaddset(set, SIGTERM);
+  sigaddset(set, SIGINT);
 }
 
 int lf_signals_install(void) {
-  int error = install(SIGUSR1, raise_flag, SA_RESTART);
-  if (!error) error = install(SIGUSR2, raise_flag, SA_RESTART);
-  if (!error) error = install(SIGTERM, raise_flag, SA_RESTART);
-  if (!error) error = install(SIGINT, raise_flag, SA_RESTART | SA_RESETHAND);
-  if (!error) error = install(SIGPIPE, SIG_IGN, 0);
+  struct sigaction ignore;
+  memset(&ignore, 0, sizeof ignore);
+  ignore.sa_handler = SIG_IGN;
+  sigemptyset(&ignore.sa_mask);
+  if (sigaction(SIGPIPE, &ignore, 0) != 0 || sigaction(SIGXFSZ, &ignore, 0) != 0) return errno;
+  // Threads made from here on, OpenMP's and MPI's among them, inherit the mask.
+  sigset_t set;
+  lf_signals_set(&set);
+  int error = pthread_sigmask(SIG_BLOCK, &set, 0);
+  if (error || atomic_exchange(&installed, 1)) return error;
+  pthread_t thread;
+  error = pthread_create(&thread, 0, listen, 0);
+  if (!error) error = pthread_detach(thread);
   return error;
 }
 

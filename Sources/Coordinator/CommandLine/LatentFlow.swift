@@ -21,7 +21,11 @@ public struct LatentFlow: ParsableCommand {
     version: version,
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
+<<<<<<< HEAD
       SampleCommand.self, BenchCommand.self, ConfigCommand.self,
+=======
+      ConfigCommand.self, InspectCommand.self, DebugCommand.self,
+>>>>>>> replay
     ])
 
   public init() {}

@@ -10,7 +10,7 @@ import FlowTensor
 /// - Returns: one row per output and input gradient, and the worst parameter gradient.
 /// - Throws: `UserError` of status `badData` if the case is not one of an autoencoder.
 public func replayAutoencoderCase(_ c: ReferenceCase) throws -> [ReplayRow] {
-  let (model, store, keys) = try autoencoder(of: c)
+  let (model, store, keys) = try c.autoencoder(c.config, training: true)
 
   let tape = Tape()
   let image = tape.ride(nhwc(try c.input("image")))  // [B, H, W, 3]
@@ -18,7 +18,8 @@ public func replayAutoencoderCase(_ c: ReferenceCase) throws -> [ReplayRow] {
   let posterior = model.encode(image)
   let sample = posterior.sample(noise: nhwc(try c.input("noise")))
   let decoded = model.decode(z)
-  let loss = meanSquaredError(decoded, nhwc(try c.input("target")))
+  let loss =
+    meanSquaredError(decoded, nhwc(try c.input("target")))
     + meanSquaredError(sample, nhwc(try c.input("target_z")))
   let outputs: [(String, Tensor)] = [
     ("mean", nchw(posterior.mean)), ("logvar", nchw(posterior.logvar)),
@@ -37,29 +38,36 @@ public func replayAutoencoderCase(_ c: ReferenceCase) throws -> [ReplayRow] {
       found: nchw(gradient), expected: try c.doubles(.inputGradients, name))
     rows.append(ReplayRow(name: "grad_inputs.\(name)", error: error, tolerance: bound))
   }
-  return rows + (try c.gradientRows { key in
-    keys.parameter(forKey: key).flatMap { store[$0]?.gradient?.values }
-  })
+  return rows
+    + (try c.gradientRows { key in
+      keys.parameter(forKey: key).flatMap { store[$0]?.gradient?.values }
+    })
 }
 
-/// The network of a case with its weights.
-private func autoencoder(
-  of c: ReferenceCase
-) throws -> (AutoencoderKL, ParameterStore, AutoencoderKeys) {
-  let configuration = try AutoencoderKL.Configuration(c)
-  let store = ParameterStore()
-  let model = AutoencoderKL(configuration, store.scope)
-  store.allocate(training: true)
-  let keys = AutoencoderKeys(configuration)
-  let names = keys.keys(in: try c.weights().keys)
-  try c.load(into: store) { names[$0] }
-  return (model, store, keys)
+extension ReferenceCase {
+  /// An autoencoder with its weights.
+  ///
+  /// - Parameters:
+  ///   - config: its constructor arguments.
+  ///   - part: which network of the case it is, in a case with several.
+  func autoencoder(
+    _ config: JSONValue, part: String? = nil, training: Bool
+  ) throws -> (AutoencoderKL, ParameterStore, AutoencoderKeys) {
+    let configuration = try AutoencoderKL.Configuration(config, file.path)
+    let store = ParameterStore()
+    let model = AutoencoderKL(configuration, store.scope)
+    store.allocate(training: training)
+    let keys = AutoencoderKeys(configuration)
+    let weights = try weights(of: part)
+    let names = keys.keys(in: weights.keys)
+    try load(weights, into: store) { names[$0] }
+    return (model, store, keys)
+  }
 }
 
 extension AutoencoderKL.Configuration {
   /// From the constructor arguments of diffusers or of the latent diffusion code.
-  fileprivate init(_ c: ReferenceCase) throws {
-    let config = c.config
+  fileprivate init(_ config: JSONValue, _ path: String) throws {
     if let widths = config["block_out_channels"]?.array?.compactMap(\.int),
       let layers = config["layers_per_block"]?.int, let latent = config["latent_channels"]?.int,
       let channels = config["in_channels"]?.int, let groups = config["norm_num_groups"]?.int
@@ -77,10 +85,10 @@ extension AutoencoderKL.Configuration {
         layersPerBlock: layers)
     } else {
       throw UserError(
-        .badData, c.file.path, at: "header entry config",
+        .badData, path, at: "header entry config",
         found: "class \(config["class"]?.string ?? "missing")",
         expected: "arguments of diffusers' or LDM's AutoencoderKL")
     }
-    try validate(c.file.path)
+    try validate(path)
   }
 }

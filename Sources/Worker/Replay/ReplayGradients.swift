@@ -7,7 +7,8 @@ extension ReferenceCase {
   /// The worst parameter gradient as one row, and every stored gradient that `found` lacks as a
   /// failed row of its own.
   ///
-  /// A large gradient is stored as every s-th element with the norm of the whole: both are compared.
+  /// A large gradient is stored as every s-th element with the norm of the whole: both are
+  /// compared.
   ///
   /// - Parameter found: the gradient under the reference's name, row-major.
   func gradientRows(_ found: (_ key: String) -> [Float]?) throws -> [ReplayRow] {
@@ -17,11 +18,13 @@ extension ReferenceCase {
     var count = 0
     for group in [Group.grads, .gradientSamples] {
       for key in names(group) {
-        guard let gradient = found(key) else {
+        let size = group == .grads ? try shape(group, key).count : nil
+        guard let gradient = found(key), size == nil || size == gradient.count else {
           rows.append(ReplayRow(name: "grads.\(key)", error: .infinity, tolerance: 0, ok: false))
           continue
         }
-        let error = try group == .grads
+        let error =
+          try group == .grads
           ? gradientError(
             found: gradient, expected: doubles(.grads, key), totalNorm: total)
           : sampledError(key, gradient, total)
@@ -29,11 +32,10 @@ extension ReferenceCase {
         if worst == nil || !(error <= worst!.error) { worst = (key, error) }
       }
     }
-    guard let worst, case .relativeL2(let bound) = tolerance(.grads, worst.key) else {
-      return rows
-    }
-    let name = "grads, worst of \(count): \(worst.key)"
-    rows.append(ReplayRow(name: name, error: worst.error, tolerance: bound))
+    guard let worst, case .relativeL2(let bound) = tolerance(.grads, worst.key) else { return rows }
+    rows.append(
+      ReplayRow(
+        name: "grads, worst of \(count): \(worst.key)", error: worst.error, tolerance: bound))
     return rows
   }
 
@@ -52,22 +54,24 @@ extension ReferenceCase {
     return max(sampled, abs(norm - expected) / max(expected, 1e-3 * total))
   }
 
-  /// Copies the case's weights into `store`.
+  /// Copies a case's weights into `store`. A constant that the network's class makes itself, such
+  /// as a position embedding, may be missing and keeps its value.
   ///
   /// - Parameter key: the case's key of a parameter; nil for one that the case does not hold.
   /// - Throws: `UserError` of status `badData` for a weight that is missing or of another size.
-  func load(into store: ParameterStore, key: (_ parameter: String) -> String?) throws {
-    let weights = try weights()
+  func load(
+    _ weights: [String: Tensor], into store: ParameterStore,
+    key: (_ parameter: String) -> String? = { $0 }
+  ) throws {
     for parameter in store.parameters {
-      guard let weight = key(parameter.name).flatMap({ weights[$0] }) else {
+      let name = key(parameter.name)
+      let weight = name.flatMap { weights[$0] }
+      if weight == nil && !parameter.isTrainable { continue }
+      guard let weight, weight.count == parameter.shape.count else {
         throw UserError(
-          .badData, file.path, at: "tensor weights.\(key(parameter.name) ?? parameter.name)",
-          found: "missing", expected: "shape \(parameter.shape)")
-      }
-      guard weight.count == parameter.shape.count else {
-        throw UserError(
-          .badData, file.path, at: "tensor weights.\(key(parameter.name) ?? parameter.name)",
-          found: "shape \(weight.shape)", expected: "shape \(parameter.shape)")
+          .badData, file.path, at: "tensor weights.\(name ?? parameter.name)",
+          found: weight.map { "shape \($0.shape)" } ?? "missing",
+          expected: "shape \(parameter.shape)")
       }
       parameter.tensor.base.update(from: weight.base, count: weight.count)
     }

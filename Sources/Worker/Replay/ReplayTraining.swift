@@ -51,8 +51,9 @@ private struct Arena {
   }
 
   func elements(_ i: Int, of x: Tensor) -> [Float] {
-    Array(UnsafeBufferPointer(
-      start: x.base + segments[i].range.lowerBound, count: segments[i].range.count))
+    Array(
+      UnsafeBufferPointer(
+        start: x.base + segments[i].range.lowerBound, count: segments[i].range.count))
   }
 
   mutating func step(

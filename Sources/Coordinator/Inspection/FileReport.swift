@@ -1,0 +1,133 @@
+import Diagnostics
+import FlowData
+import Foundation
+import Worker
+
+/// What `latentflow inspect` tells of one thing.
+protocol InspectionReport: Encodable {
+  /// For a person, whole lines.
+  var text: String { get }
+  /// Whether everything is what its hashes say.
+  var isGood: Bool { get }
+}
+
+/// A safetensors file.
+struct FileReport: InspectionReport {
+  struct TensorEntry: Encodable {
+    let name: String
+    let dtype: String
+    let shape: [Int]
+  }
+
+  let kind = "safetensors"
+  let path: String
+  let bytes: Int
+  /// Elements of all tensors: the parameter count, in a file of weights.
+  let elements: Int
+  let tensors: [TensorEntry]
+  let metadata: [String: String]
+
+  var isGood: Bool { true }
+
+  init(_ path: String) throws {
+    let file = try SafetensorsFile(path)
+    self.path = path
+    bytes = file.byteCount
+    var elements = 0
+    tensors = try file.names.map { name in
+      let entry = try file.entry(name)
+      elements += entry.count
+      return TensorEntry(name: name, dtype: entry.dtype.rawValue, shape: entry.dims)
+    }
+    self.elements = elements
+    metadata = file.metadata
+  }
+
+  /// Whether the file says that it holds a model's weights.
+  private var holdsWeights: Bool {
+    metadata[ModelFileHeader.key] != nil || metadata["autoencoder"] != nil
+  }
+
+  var text: String {
+    let counted = holdsWeights ? "parameters" : "elements"
+    var text =
+      "\(path): safetensors, \(grouped(bytes)) bytes, \(grouped(tensors.count)) tensors, "
+      + "\(grouped(elements)) \(counted)\n"
+    if !metadata.isEmpty { text += "\nmetadata\n" + metadataText }
+    if !tensors.isEmpty { text += "\ntensors\n" + tensorsText }
+    return text
+  }
+
+  private var metadataText: String {
+    var table = TextTable()
+    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+      if key == ModelFileHeader.key, let header = try? ModelFileHeader(text: value) {
+        for (name, field) in header.lines { table.append("\(key) \(name)", field) }
+      } else {
+        table.append(oneLine(key), oneLine(value))
+      }
+    }
+    return table.text(indent: 2)
+  }
+
+  var tensorsText: String {
+    var table = TextTable()
+    for tensor in tensors {
+      table.append(oneLine(tensor.name), tensor.dtype, "\(tensor.shape)")
+    }
+    return table.text(indent: 2)
+  }
+}
+
+extension ModelFileHeader {
+  fileprivate init(text: String) throws {
+    self = try JSONDecoder().decode(ModelFileHeader.self, from: Data(text.utf8))
+  }
+
+  /// Its fields but the configuration, which `--json` has whole.
+  fileprivate var lines: [(String, String)] {
+    [
+      ("step", "\(step)"), ("latent shape", "\(latentShape)"), ("scale", "\(scale)"),
+      (
+        "classes",
+        classNames.isEmpty
+          ? "none"
+          : "\(classNames.count): "
+            + oneLine(
+              classNames.joined(separator: ", "))
+      ),
+      ("first stage", firstStage.isEmpty ? "none" : oneLine(firstStage)),
+      ("first stage hash", oneLine(firstStageHash)),
+      ("configuration", "\(config.split(separator: "\n").count) lines"),
+    ]
+  }
+}
+
+extension UserError {
+  /// What is wrong, without the advice.
+  var summary: String {
+    var copy = self
+    copy.advice = nil
+    return copy.description
+  }
+}
+
+/// 1234567 as 1,234,567.
+func grouped(_ n: Int) -> String {
+  var digits = String(n.magnitude)
+  var groups: [String] = []
+  while digits.count > 3 {
+    groups.insert(String(digits.suffix(3)), at: 0)
+    digits.removeLast(3)
+  }
+  return (n < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
+}
+
+/// Text from a file, fit for a line: without control characters, at most 100 characters.
+func oneLine(_ text: String) -> String {
+  let head = text.prefix(100)
+  let plain = head.unicodeScalars.map { scalar in
+    scalar.properties.generalCategory == .control ? scalar.escaped(asASCII: true) : String(scalar)
+  }.joined()
+  return head.endIndex == text.endIndex ? plain : plain + "… (\(grouped(text.count)) characters)"
+}

@@ -1,0 +1,80 @@
+import Diagnostics
+import FlowData
+import Foundation
+import RunFormat
+
+/// A run folder: where it ran, how far it came, and its checkpoints.
+struct RunReport: InspectionReport {
+  struct Saved: Encodable {
+    let step: Int
+    /// nil if the files have the recorded hashes.
+    let damage: String?
+  }
+
+  struct Progress: Encodable {
+    let step: Int
+    let loss: Double
+    let gradientNorm: Double
+  }
+
+  let kind = "run"
+  let path: String
+  let environment: RunEnvironment?
+  /// The kind of the last event: started, checkpoint, interrupted, finished.
+  let lastEvent: String?
+  /// The last logged step.
+  let progress: Progress?
+  let checkpoints: [Saved]
+
+  var isGood: Bool { checkpoints.allSatisfy { $0.damage == nil } }
+
+  init(folder path: String) throws {
+    let folder = RunFolder(path: path)
+    func exists(_ file: String) -> Bool { FileManager.default.fileExists(atPath: file) }
+    self.path = path
+    environment = exists(folder.environmentPath) ? try folder.readEnvironment() : nil
+    lastEvent = exists(folder.eventsPath) ? try EventLog.read(folder.eventsPath).last?.kind : nil
+    let steps = exists(folder.metricsPath) ? try LoggedSteps(folder.metricsPath).steps : [:]
+    progress = steps.max { $0.key < $1.key }.map {
+      Progress(step: $0.key, loss: $0.value.loss, gradientNorm: $0.value.gradientNorm)
+    }
+    let store = CheckpointStore(folder: folder.checkpointsPath)
+    checkpoints = try store.list().map { step in
+      do {
+        try store.checkpoint(step: step).verify()
+        return Saved(step: step, damage: nil)
+      } catch let error as UserError {
+        return Saved(step: step, damage: error.summary)
+      }
+    }
+  }
+
+  var text: String {
+    var table = TextTable()
+    table.append("state", lastEvent ?? "no events")
+    if let progress {
+      table.append(
+        "last step",
+        "\(progress.step), loss \(progress.loss), gradient norm \(progress.gradientNorm)")
+    }
+    if let environment {
+      table.append(
+        "ran on",
+        "\(environment.host): \(environment.ranks) × \(environment.threadsPerRank) threads, "
+          + environment.cpu)
+      table.append("configuration", environment.configFingerprint)
+    }
+    var text =
+      "\(path): run, \(checkpoints.count) checkpoints\(isGood ? "" : ", some DAMAGED")\n"
+      + table.text(indent: 2)
+    if !checkpoints.isEmpty {
+      var rows = TextTable()
+      for saved in checkpoints {
+        rows.append(
+          CheckpointStore.name(step: saved.step), saved.damage.map { "DAMAGED: \($0)" } ?? "ok")
+      }
+      text += "\ncheckpoints\n" + rows.text(indent: 2)
+    }
+    return text
+  }
+}

@@ -1,0 +1,102 @@
+import Diagnostics
+import FlowComm
+import FlowCore
+import FlowData
+import FlowModels
+import FlowNN
+import FlowTensor
+
+/// Replays LFM's training loop on DiT (`N_*`) with recorded data and draws, on the optimiser that
+/// `train` runs, with one micro-batch on one rank.
+///
+/// - Returns: rows of the losses, the learning rates, and the final parameters and averages that
+///   the case lists.
+public func replayTrainingLoopCase(_ c: ReferenceCase) throws -> [ReplayRow] {
+  let loop = try TrainingLoop(c)
+  let optimizer = loop.optimizer
+  var losses: [Double] = []
+  var rates: [Double] = []
+  for step in 0..<loop.steps {
+    let report = try optimizer.step(learningRate: loop.rate(step)) { _ in try loop.loss(step) }
+    losses.append(report.loss)
+    rates.append(report.learningRate)
+  }
+  var rows = [try c.row("losses", losses), try c.row("lrs", rates)]
+  let averages = try optimizer.averagedParameters()
+  let sources = [("param", optimizer.store.values!), ("ema", averages)]
+  for name in c.config["watch"]?.array?.compactMap(\.string) ?? [] {
+    guard let parameter = optimizer.store[name] else {
+      throw UserError(
+        .badData, c.file.path, at: "header entry config, watch", found: "no parameter \(name)")
+    }
+    for (prefix, storage) in sources {
+      let values = UnsafeBufferPointer(
+        start: storage.base + parameter.range.lowerBound, count: parameter.range.count)
+      rows.append(try c.row("\(prefix).\(name)", Array(values)))
+    }
+  }
+  return rows.compactMap { $0 }
+}
+
+/// What one case of the training loop records.
+private struct TrainingLoop {
+  let network: Network
+  let optimizer: DataParallelOptimizer
+  let steps: Int
+  private let base: Double
+  private let schedule: LearningRateSchedule
+  private let stepsPerEpoch: Int
+  private let scale: Float
+  private let labelDropout: Float
+  /// [steps, b, C, H, W]
+  private let latents, noise: Tensor
+  /// [steps, b]
+  private let times, drops: Tensor
+  private let labels: [Int]
+
+  init(_ c: ReferenceCase) throws {
+    func required<T>(_ value: T?, _ name: String) throws -> T {
+      if let value { return value }
+      throw UserError(
+        .badData, c.file.path, at: "header entry config", found: "no usable \(name)")
+    }
+    let net = try required(c.config["net"], "net")
+    let config = c.config
+    steps = try required(config["steps"]?.int, "steps")
+    base = try required(config["lr"]?.double, "lr")
+    stepsPerEpoch = try required(config["steps_per_epoch"]?.int, "steps_per_epoch")
+    scale = Float(try required(config["scale_factor"]?.double, "scale_factor"))
+    labelDropout = Float(try required(net["label_dropout"]?.double, "net.label_dropout"))
+    schedule = .cosineAnnealing(
+      period: try required(config["num_epoch"]?.int, "num_epoch"), floor: 1e-5)
+    (latents, noise) = (try c.input("latents"), try c.input("noise"))
+    (times, drops) = (try c.input("t"), try c.input("drop"))
+    labels = try c.ints(.inputs, "y")
+
+    var settings = DataParallelOptimizer.Settings()
+    settings.microBatches = 1
+    settings.average = .constant(decay: try required(config["ema_decay"]?.double, "ema_decay"))
+    network = Network(.dit(try DiT.Configuration(net, c.file.path)))
+    optimizer = try DataParallelOptimizer(
+      network.store, communicator: SingleRank(), settings: settings)
+    optimizer.initialize(seed: 0)
+    try c.load(c.weights(of: c.parts.isEmpty ? nil : "net"), into: network.store)
+  }
+
+  /// The scheduler moves once per epoch.
+  func rate(_ step: Int) -> Double { schedule.rate(step: step / stepsPerEpoch, base: base) }
+
+  func loss(_ step: Int) throws -> Tensor {
+    let batch = times.shape[1]
+    func images(_ x: Tensor) -> Tensor {
+      nhwc(x.slice(step..<step + 1).reshaped(Shape(Array(x.shape.dims.dropFirst()))))
+    }
+    let t = times.slice(step..<step + 1).reshaped([batch])
+    let point = NoisingPath().sample(x0: scale * images(latents), x1: images(noise), t: t)
+    let chosen = (step * batch..<(step + 1) * batch).map {
+      drops.base[$0] < labelDropout ? network.specification.nullLabel! : labels[$0]
+    }
+    let v = network(Tape().ride(constant: point.xt), t: t, condition: Condition(labels: chosen))
+    return meanSquaredError(v, point.velocity)
+  }
+}
