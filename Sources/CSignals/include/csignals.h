@@ -1,8 +1,9 @@
 #ifndef LATENTFLOW_CSIGNALS_H
 #define LATENTFLOW_CSIGNALS_H
 
-// Flags that signal handlers set and the training loop reads.  A handler written in Swift could
-// allocate or lock; these only store to a lock-free atomic.
+// Flags that a listening thread sets and the training loop reads.
+
+#include <signal.h>
 
 enum {
   LF_SIGNAL_USR1 = 1,
@@ -11,8 +12,9 @@ enum {
   LF_SIGNAL_INT = 8
 };
 
-/// Installs the handlers and ignores SIGPIPE.  A second SIGINT ends the process as usual.
-/// Returns 0, or errno.
+/// Blocks USR1, USR2, TERM and INT in the calling thread and those it makes later, starts the thread
+/// that waits for them, and ignores SIGPIPE and SIGXFSZ (their calls fail instead).  Call it before
+/// any other thread exists.  A second SIGINT ends the process as usual.  Returns 0, or errno.
 int lf_signals_install(void);
 
 /// The flags that are set, and leaves them.
@@ -20,5 +22,8 @@ unsigned lf_signals_pending(void);
 
 /// The flags that are set, and clears them.
 unsigned lf_signals_take(void);
+
+/// The signals that the thread waits for.
+void lf_signals_set(sigset_t *set);
 
 #endif

@@ -9,7 +9,7 @@ public struct LatentFlow: ParsableCommand {
     abstract: "Trains, samples and evaluates latent flow-matching models, alone or under mpirun.",
     discussion: """
       Example:
-        latentflow config configs/shapes-dit.yaml optimizer.lr=1e-4
+        scripts/run.sh 2 latentflow train configs/shapes-dit-demo.yaml --run runs/a
 
       Exit status:
         0   done                       70  a defect of the program
@@ -21,11 +21,8 @@ public struct LatentFlow: ParsableCommand {
     version: version,
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
-<<<<<<< HEAD
-      SampleCommand.self, BenchCommand.self, ConfigCommand.self,
-=======
-      ConfigCommand.self, InspectCommand.self, DebugCommand.self,
->>>>>>> replay
+      SampleCommand.self, InspectCommand.self, DebugCommand.self, BenchCommand.self,
+      ConfigCommand.self,
     ])
 
   public init() {}
