@@ -73,7 +73,8 @@ let package = Package(
     .testTarget(
       name: "CoordinatorTests",
       dependencies: [
-        "Coordinator", "Diagnostics", "RunFormat", "TestSupport", "latentflow",
+        "Coordinator", "Diagnostics", "FlowData", "FlowTensor", "RunFormat", "TestSupport", "Worker",
+        "latentflow",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
   ]

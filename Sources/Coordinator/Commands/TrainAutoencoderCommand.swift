@@ -26,6 +26,9 @@ struct TrainAutoencoderCommand: ParsableCommand {
   @Option(help: "Stop after this many steps (overrides training.steps).")
   var steps: Int?
 
+  @Option(help: "Leave after this step with a checkpoint and exit status 75; the schedule stays.")
+  var stopAt: Int?
+
   @Option(help: "auto, never, or the folder of a checkpoint.")
   var resume = "auto"
 
@@ -51,6 +54,7 @@ struct TrainAutoencoderCommand: ParsableCommand {
       try run.loop(
         trainer.optimizer, total: config.training.steps, batch: trainer.batchSize,
         logEvery: config.log.every, saveEvery: config.checkpoint.every,
+        stopAt: stopAt,
         step: { try trainer.step(requests: $0) },
         save: {
           try trainer.optimizer.save(

@@ -31,6 +31,9 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "Stop after this many steps in all (overrides training.steps).")
   var steps: Int?
 
+  @Option(help: "Leave after this step with a checkpoint and exit status 75; the schedule stays.")
+  var stopAt: Int?
+
   @Option(help: "auto, never, or the folder of a checkpoint.")
   var resume = "auto"
 
@@ -52,6 +55,7 @@ struct TrainCommand: ParsableCommand {
       try run.loop(
         trainer.optimizer, total: config.training.steps, batch: trainer.batchSize,
         logEvery: config.log.every, saveEvery: config.checkpoint.every,
+        stopAt: stopAt,
         step: { try trainer.step(requests: $0) },
         save: {
           try trainer.optimizer.save(

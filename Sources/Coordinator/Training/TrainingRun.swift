@@ -120,11 +120,12 @@ final class TrainingRun<Config: RootConfiguration> {
   ///   - batch: images per step.
   ///   - step: the next step; collective.
   ///   - save: writes a checkpoint of the finished steps; collective.
+  ///   - stopAt: leaves after this step as if a signal had asked for it.
   ///   - afterStep: pictures and the like; collective.
   /// - Throws: `ExitCode` 75 after a checkpoint that a signal asked for.
   func loop(
     _ optimizer: DataParallelOptimizer, total: Int, batch: Int, logEvery: Int, saveEvery: Int,
-    step: (RunRequests) throws -> StepReport, save: () throws -> Void,
+    stopAt: Int? = nil, step: (RunRequests) throws -> StepReport, save: () throws -> Void,
     afterStep: (Int) throws -> Void = { _ in }
   ) throws {
     let clock = ContinuousClock()
@@ -143,7 +144,7 @@ final class TrainingRun<Config: RootConfiguration> {
         secondsLeft: Double(total - optimizer.step) / rate, isLogged: report.step % logEvery == 0)
       if let failure = optimizer.nonfiniteFailure { throw failure }
       let isDue = saveEvery > 0 && optimizer.step % saveEvery == 0
-      let leaves = report.requests.contains(.leave)
+      let leaves = report.requests.contains(.leave) || report.step == stopAt
       if isDue || leaves || report.requests.contains(.checkpoint) || optimizer.step == total {
         try save()
         savedAt = optimizer.step
