@@ -31,6 +31,7 @@ int lf_signals_install(void) {
   if (!error) error = install(SIGTERM, raise_flag, SA_RESTART);
   if (!error) error = install(SIGINT, raise_flag, SA_RESTART | SA_RESETHAND);
   if (!error) error = install(SIGPIPE, SIG_IGN, 0);
+  if (!error) error = install(SIGXFSZ, SIG_IGN, 0);
   return error;
 }
 
