@@ -71,6 +71,9 @@ let package = Package(
     .testTarget(name: "RunFormatTests", dependencies: ["Diagnostics", "RunFormat"]),
     .testTarget(name: "WorkerTests", dependencies: ["Worker", "FlowData", "TestSupport"]),
     .testTarget(
+      name: "EndToEndTests",
+      dependencies: ["FlowData", "TestSupport", "latentflow"]),
+    .testTarget(
       name: "CoordinatorTests",
       dependencies: [
         "Coordinator", "Diagnostics", "FlowData", "FlowTensor", "RunFormat", "TestSupport", "Worker",

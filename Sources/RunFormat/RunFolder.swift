@@ -30,21 +30,32 @@ public struct RunFolder: Sendable {
   /// Throws `.io` where the folder cannot be written or another process holds it.
   public func open() throws -> RunLock {
     for folder in [path, samplesPath, checkpointsPath] {
-      do {
-        try FileManager.default.createDirectory(
-          atPath: folder, withIntermediateDirectories: true)
-      } catch {
-        let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-        let text = cause.map { String(cString: strerror(Int32($0.code))) } ?? "\(error)"
-        throw UserError(
-          .io, folder, found: "cannot be made, \(text)", expected: "a folder that can be written",
-          advice: "name another run folder with --run")
+      guard RunFolder.make(folder) else {
+        throw systemError(folder, "cannot be made", advice: "name another run folder with --run")
       }
     }
     guard access(path, W_OK | X_OK) == 0 else {
       throw systemError(path, "cannot be written", advice: "name another run folder with --run")
     }
     return try RunLock(folder: path)
+  }
+
+  /// Makes a folder and its missing parents; false leaves the reason in `errno`.
+  private static func make(_ folder: String) -> Bool {
+    if mkdir(folder, 0o777) == 0 { return true }
+    if errno == ENOENT {
+      let parent = (folder as NSString).deletingLastPathComponent
+      guard !parent.isEmpty, make(parent) else { return false }
+      return mkdir(folder, 0o777) == 0 || errno == EEXIST
+    }
+    guard errno == EEXIST else { return false }
+    var status = stat()
+    guard stat(folder, &status) == 0 else { return false }
+    guard status.st_mode & S_IFMT == S_IFDIR else {
+      errno = ENOTDIR
+      return false
+    }
+    return true
   }
 
   public func writeConfig(_ yaml: String) throws {

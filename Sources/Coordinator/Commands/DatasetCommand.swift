@@ -34,6 +34,7 @@ struct DatasetCommand: ParsableCommand {
     @OptionGroup var seeding: SeedOptions
 
     func run() throws {
+      try Preflight.requireEmptyOrNew(out)
       let progress = ProgressLine()
       try writeShapes(
         to: out, count: count, size: size, seed: seeding.seed ?? 0, startIndex: start

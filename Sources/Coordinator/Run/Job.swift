@@ -24,10 +24,12 @@ struct Job {
     let threads = options.count(ranksOnNode: ranks, cores: cores)
     try checkEngine()
     Threads.use(threads)
-    if communicator.rank == 0, threads * ranks > cores {
-      StandardError.say(
-        "warning: \(ranks) ranks × \(threads) threads on \(cores) cores: they will wait for each "
-          + "other; use --threads \(max(1, cores / ranks)) or fewer ranks")
+    if communicator.rank == 0 {
+      let warnings = [
+        Preflight.oversubscriptionWarning(ranksOnNode: ranks, threads: threads, cores: cores),
+        Preflight.processorWarning(),
+      ]
+      warnings.compactMap(\.self).forEach(StandardError.say)
     }
     let job = Job(communicator: communicator, threads: threads)
     do {

@@ -1,4 +1,5 @@
 import Diagnostics
+import FlowData
 import Foundation
 import RunFormat
 
@@ -31,12 +32,11 @@ public enum Preflight {
   /// Makes the folder, with those above it, if it does not exist, and writes a file into it.
   public static func requireWritableFolder(_ path: String) throws {
     do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-      let text = cause.map { String(cString: strerror(Int32($0.code))) } ?? "\(error)"
+      try Disk.local.createFolders(path)
+    } catch let error as UserError {
       throw UserError(
-        .io, path, found: "cannot be made, \(text)", expected: "a folder that can be written")
+        .io, path, found: "cannot be made, \(error.found)",
+        expected: "a folder that can be written")
     }
     // Rights alone do not tell: root may write anywhere but on a read-only file system.
     let probe = "\(path)/.writable-\(getpid())"
@@ -113,7 +113,8 @@ public enum Preflight {
   ) -> String? {
     guard ranksOnNode * threads > cores else { return nil }
     return "warning: \(ranksOnNode) ranks × \(threads) threads share \(cores) cores; "
-      + "expect waiting, or start fewer ranks or set --threads \(max(1, cores / ranksOnNode))"
+      + "expect waiting, or start fewer ranks"
+      + (threads > 1 ? " or set --threads \(max(1, cores / ranksOnNode))" : "")
   }
 
   private enum Kind { case file, folder }

@@ -66,17 +66,43 @@ struct RunData {
     }
   }
 
-  /// A cache that was made from other images, or by another autoencoder, than are there now.
+  /// A cache that was made by another autoencoder, or from other images, than are there now.
   private static func checkOrigin(_ config: RunConfig, _ d: LatentCacheDescription) throws {
-    var hash = FirstStage.identityHash
+    var stage = FirstStage.identity
     if case .autoencoder(let path) = config.firstStage.stage {
-      hash = try FirstStage.autoencoder(path).hash
+      stage = try FirstStage.autoencoder(path)
     }
+    let hash = stage.hash
     guard hash == d.autoencoderHash else {
       throw UserError(
         .badData, config.data.cache, at: "autoencoder", found: "made by \(d.autoencoderHash)",
         expected: "\(hash), the hash of first_stage",
         advice: "encode the images again, or name the autoencoder that made the cache")
+    }
+    try checkImages(config.data.cache, d, factor: stage.downsamplingFactor)
+  }
+
+  /// Images that have changed since they were encoded; no complaint where they are gone, for a
+  /// cache needs them no more. Of sets too large to be read at every start only the number counts.
+  private static func checkImages(
+    _ cache: String, _ d: LatentCacheDescription, factor: Int
+  ) throws {
+    guard FileManager.default.fileExists(atPath: d.sourcePath) else { return }
+    let advice = "encode the images again, or move them elsewhere if the cache is what you want"
+    // How `encode` may have fitted them: not at all, or with the size that the latents show.
+    let fits: [ImageFit?] = [nil, .centerCrop(d.latentShape[0] * factor)]
+    let source = try ImageFolder(d.sourcePath, fit: fits[1])
+    guard source.count == d.count else {
+      throw UserError(
+        .badData, cache, at: "images", found: "made from \(d.count) images",
+        expected: "\(source.count), as \(d.sourcePath) has", advice: advice)
+    }
+    guard source.count <= 20_000, source.fileBytes <= 1 << 29 else { return }
+    let found = try source.fingerprints(fits: fits)
+    guard found.contains(d.sourceFingerprint) else {
+      throw UserError(
+        .badData, cache, at: "images", found: "made from images of hash \(d.sourceFingerprint)",
+        expected: "\(found[0]), the hash of \(d.sourcePath)", advice: advice)
     }
   }
 }

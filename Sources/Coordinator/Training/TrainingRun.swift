@@ -32,6 +32,7 @@ final class TrainingRun<Config: RootConfiguration> {
 
   let job: Job
   let config: Config
+  private let overrides: [String]
   let folder: RunFolder
   let checkpoints: CheckpointStore
   private let progress = ProgressLine()
@@ -40,11 +41,11 @@ final class TrainingRun<Config: RootConfiguration> {
   private var metrics: MetricsCSV?
   private var board: TensorBoardWriter?
 
-  /// Collective: opens the folder, refuses a changed configuration, writes config.yaml,
-  /// overrides.txt and environment.json.
+  /// Collective: opens the folder and refuses a changed configuration.
   init(_ job: Job, _ config: Config, overrides: [String], path: String, resume: ResumePolicy) throws {
     self.job = job
     self.config = config
+    self.overrides = overrides
     folder = RunFolder(path: path)
     checkpoints = CheckpointStore(folder: folder.checkpointsPath)
     try job.communicator.together {
@@ -58,19 +59,24 @@ final class TrainingRun<Config: RootConfiguration> {
         }
         try config.checkResumes(Config.load(file: folder.configPath), run: path)
       }
-      try folder.writeConfig(config.yaml)
-      try folder.writeOverrides(overrides)
-      try folder.writeEnvironment(
-        RunEnvironment(
-          ranks: job.communicator.size, threadsPerRank: job.threads, kernelTable: "built-in",
-          versions: ["latentflow": LatentFlow.version], configFingerprint: config.fingerprint))
       try checkpoints.recover()
-      events = try EventLog(folder.eventsPath)
     }
   }
 
-  /// Collective: loads the checkpoint that the policy names into `optimizer`, if any, and opens the
-  /// metrics at its step.
+  /// On rank 0: what a run leaves as soon as it can start, not before: a configuration that turned
+  /// out not to work must not stand in the way of its correction.
+  private func writeDescription() throws {
+    try folder.writeConfig(config.yaml)
+    try folder.writeOverrides(overrides)
+    try folder.writeEnvironment(
+      RunEnvironment(
+        ranks: job.communicator.size, threadsPerRank: job.threads, kernelTable: "built-in",
+        versions: ["latentflow": LatentFlow.version], configFingerprint: config.fingerprint))
+    events = try EventLog(folder.eventsPath)
+  }
+
+  /// Collective: loads the checkpoint that the policy names into `optimizer`, if any, writes
+  /// config.yaml, overrides.txt and environment.json, and opens the metrics at its step.
   func resume(_ optimizer: DataParallelOptimizer, _ policy: ResumePolicy, tensorBoard: Bool) throws {
     let chosen = try choose(policy)
     if let chosen {
@@ -78,6 +84,7 @@ final class TrainingRun<Config: RootConfiguration> {
     }
     try job.communicator.together {
       guard job.isCoordinator else { return }
+      try writeDescription()
       metrics = try MetricsCSV(
         folder.metricsPath, columns: Self.columns, resumedStep: optimizer.step)
       board = tensorBoard ? try TensorBoardWriter(folder: folder.path) : nil
@@ -106,12 +113,25 @@ final class TrainingRun<Config: RootConfiguration> {
         path = folder
       case .auto:
         let (checkpoint, skipped) = try checkpoints.latestGood()
+        // Starting anew would silently throw the run away.
+        if checkpoint == nil, !skipped.isEmpty { throw noGoodCheckpoint(skipped) }
         for bad in skipped { say("warning: checkpoint \(bad.name) is skipped: \(bad.reason)") }
         path = checkpoint?.folder ?? ""
       }
     }
     let bytes = try job.communicator.broadcast(Array(path.utf8), from: 0)
     return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+  }
+
+  private func noGoodCheckpoint(_ skipped: [CheckpointStore.Skipped]) -> UserError {
+    let reasons = skipped.map { bad in
+      "\(bad.name): " + bad.reason.prefix { !$0.isNewline }
+    }
+    return UserError(
+      .badData, folder.checkpointsPath, found: "no good checkpoint among \(skipped.count)",
+      expected: "one whose files have the recorded hashes",
+      advice: (reasons + ["bring one back from a copy, or start a new run in another folder"])
+        .joined(separator: "\n  "))
   }
 
   /// Collective: steps until `total`, with checkpoints, logs and signals on the way.

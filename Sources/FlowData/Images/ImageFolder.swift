@@ -102,15 +102,26 @@ public struct ImageFolder: ImageSource {
   }
 
   /// SHA-256 over name, label, size and contents of every picture and the fit; reads all files.
-  public func fingerprint() throws -> String {
-    let hasher = SHA256Hasher()
-    for name in classNames ?? [] { hasher.update("class \(name)\n") }
-    hasher.update("fit \(fit.map { "\($0)" } ?? "none")\n")
+  public func fingerprint() throws -> String { try fingerprints(fits: [fit])[0] }
+
+  /// What `fingerprint` would be with each of `fits`; reads all files once.
+  public func fingerprints(fits: [ImageFit?]) throws -> [String] {
+    let hashers = fits.map { fit in
+      let hasher = SHA256Hasher()
+      for name in classNames ?? [] { hasher.update("class \(name)\n") }
+      hasher.update("fit \(fit.map { "\($0)" } ?? "none")\n")
+      return hasher
+    }
     for item in items {
       let contents = try sha256Hex(ofFile: "\(path)/\(item.name)")
       let label = item.label.map(String.init) ?? "-"
-      hasher.update("\(item.name)\0\(label) \(item.bytes) \(contents)\n")
+      for hasher in hashers {
+        hasher.update("\(item.name)\0\(label) \(item.bytes) \(contents)\n")
+      }
     }
-    return hasher.finalizeHex()
+    return hashers.map { $0.finalizeHex() }
   }
+
+  /// Bytes of all pictures, as files.
+  public var fileBytes: Int { items.reduce(0) { $0 + $1.bytes } }
 }

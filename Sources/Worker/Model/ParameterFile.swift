@@ -34,12 +34,12 @@ public func loadParameters(
   }
   for name in file.names where !used.contains(name) { problems.append("\(name): unexpected") }
   guard problems.isEmpty else {
-    let shown = problems.prefix(12).map { "  " + $0 }
-    let more = problems.count > 12 ? ["  … and \(problems.count - 12) more"] : []
+    let shown = Array(problems.prefix(12))
+    let more = problems.count > 12 ? ["… and \(problems.count - 12) more"] : []
     throw UserError(
       .badData, file.path, found: "\(problems.count) tensors do not fit the network",
       expected: "\(store.parameters.count) parameters under the network's names",
-      advice: (shown + more).joined(separator: "\n"))
+      advice: (shown + more).joined(separator: "\n  "))
   }
 }
 
