@@ -37,10 +37,13 @@ func command(_ arguments: [String]) throws -> Answer {
       bytes[try #require(offsets[tensor]).upperBound - 1] ^= 0x80
     }
 
-    /// Replaces text of the header by text of the same length.
+    /// Replaces text, wherever the header has it, by text of the same length.
     mutating func rename(_ old: String, _ new: String) throws {
-      let place = try #require(Data(bytes).range(of: Data(old.utf8)))
-      bytes.replaceSubrange(place, with: Array(new.utf8))
+      try #require(old.utf8.count == new.utf8.count && old != new)
+      _ = try #require(Data(bytes).range(of: Data(old.utf8)))
+      while let place = Data(bytes).range(of: Data(old.utf8)) {
+        bytes.replaceSubrange(place, with: Array(new.utf8))
+      }
     }
 
     func write(_ folder: ScratchFolder) throws -> String {
@@ -100,6 +103,17 @@ func command(_ arguments: [String]) throws -> Answer {
     #expect(answer.status == 1)
     #expect(answer.output.contains("unsupported: LFM.XYZ  "))
     #expect(answer.output.hasSuffix("  FAIL\n0 passed, 1 failed\n"))
+  }
+
+  @Test("an output that nothing compares fails")
+  func uncompared() throws {
+    let folder = try ScratchFolder()
+    var file = try CaseFile("A_dit_learn_sigma_cfg")
+    try file.rename("outputs.cfg_out", "outputs.cfg_new")
+    let answer = try command("debug", "replay", try file.write(folder))
+    #expect(answer.status == 1)
+    #expect(answer.output.contains("cfg_new: not compared  "))
+    #expect(answer.output.hasSuffix("\n4 passed, 1 failed\n"))
   }
 
   @Test("--json says the same")

@@ -7,7 +7,9 @@ import FlowData
 ///   nothing compares gives a failed row, too.
 /// - Throws: `UserError` of status `badData` for a case that contradicts itself.
 public func replay(_ c: ReferenceCase) throws -> [ReplayRow] {
-  guard let rows = try supportedRows(c) else { return [.failed("unsupported: \(unsupportedName(c))")] }
+  guard let rows = try supportedRows(c) else {
+    return [.failed("unsupported: \(unsupportedName(c))")]
+  }
   let compared = Set(rows.map(\.name))
   let missed = c.names(.outputs).filter { isComparable(c, $0) && !compared.contains($0) }
   if rows.isEmpty && missed.isEmpty { return [.failed("nothing to compare")] }
