@@ -38,7 +38,8 @@ private func train(_ scratch: Scratch, _ more: String...) throws -> [String] {
 
 /// `encode` of a folder of the test.
 private func encode(_ scratch: Scratch, _ folder: String, size: Bool = true) -> [String] {
-  ["encode", folder, "--identity", "--out", "\(scratch.path)/cache"] + (size ? ["--size", "16"] : [])
+  ["encode", folder, "--identity", "--out", "\(scratch.path)/cache"]
+    + (size ? ["--size", "16"] : [])
 }
 
 /// A folder with pictures of the fixtures, each under a name of its own.
@@ -57,7 +58,8 @@ extension BadInput {
       "micro-batches not a power of two", 78, ["training.micro_batches", "found 6", "power of two"]
     ) { try train($0, "training.micro_batches=6") },
     BadInput(
-      "a batch larger than the data set", 78, ["96 samples for a batch of 128", "at least one batch"]
+      "a batch larger than the data set", 78,
+      ["96 samples for a batch of 128", "at least one batch"]
     ) { try train($0, "training.micro_batch=32") },
     BadInput(
       "more ranks than micro-batches", 78,
@@ -110,7 +112,10 @@ extension BadInput {
     },
     BadInput(
       "no good checkpoint", 65,
-      ["{}/run/checkpoints: no good checkpoint among 4", "step-00000005", "step-00000020", "SHA-256"]
+      [
+        "{}/run/checkpoints: no good checkpoint among 4", "step-00000005", "step-00000020",
+        "SHA-256",
+      ]
     ) {
       let run = try $0.copy(try Trained.run)
       for step in ["05", "10", "15", "20"] {

@@ -110,7 +110,8 @@ extension EndToEnd {
       #expect(bits[2] == bits[0], "\(bits[2].difference(from: bits[0]))")
     }
 
-    @Test("a reader that goes away stops neither the training nor the exit status", arguments: [1, 2])
+    @Test(
+      "a reader that goes away stops neither the training nor the exit status", arguments: [1, 2])
     func closedPipe(_ ranks: Int) throws {
       let workshop = try Workshop.shared
       let scratch = try Scratch()
