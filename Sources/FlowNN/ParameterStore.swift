@@ -3,8 +3,8 @@ import FlowTensor
 /// All parameters of a model in one flat arena, gradients in another.
 ///
 /// Build the layers on `scope`, then `allocate`; parameters lie in the order of their declaration,
-/// each on a 64-byte boundary, and the arena is a whole number of 65,536-element chunks (the unit of
-/// ordered sums and of shards).
+/// each on a 64-byte boundary, and the arena is a whole number of 65,536-element chunks (the unit
+/// of ordered sums and of shards).
 public final class ParameterStore {
   public static let chunk = 65_536
   private static let alignment = 16

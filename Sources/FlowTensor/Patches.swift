@@ -1,8 +1,8 @@
 /// Cuts feature maps into patches: the columns that a patch-embedding convolution sees.
 ///
 /// - Parameter x: [B, H, W, C]
-/// - Returns: [B, (H/p)·(W/p), C·p·p], columns in the order (channel, row, column), which is that of
-///   a convolution weight [D, C, p, p].
+/// - Returns: [B, (H/p)·(W/p), C·p·p], columns in the order (channel, row, column), which is that
+///   of a convolution weight [D, C, p, p].
 public func patchify(_ x: Tensor, patch p: Int) -> Tensor {
   precondition(
     x.shape.rank == 4 && x.shape[1] % p == 0 && x.shape[2] % p == 0,

@@ -1,5 +1,5 @@
 /// Extents of a row-major tensor, outermost first.
-public struct Shape: Equatable, Hashable, Sendable, CustomStringConvertible, ExpressibleByArrayLiteral {
+public struct Shape: Hashable, Sendable, CustomStringConvertible, ExpressibleByArrayLiteral {
   public let dims: [Int]
   /// Number of elements; 1 for a scalar.
   public let count: Int

@@ -16,7 +16,8 @@ public final class Storage: @unchecked Sendable {
     self.release = { MemoryPool.shared.give(block) }
   }
 
-  /// Memory that somebody else owns, such as a shared window or a mapped file; `owner` is kept alive.
+  /// Memory that somebody else owns, such as a shared window or a mapped file; `owner` is kept
+  /// alive.
   public init(borrowing base: UnsafeMutablePointer<Float>, count: Int, owner: AnyObject) {
     self.base = base
     self.count = count

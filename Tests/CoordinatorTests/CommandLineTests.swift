@@ -90,7 +90,7 @@ final class ScratchFolder {
     let answer = command.isEmpty ? try latentflow("--help") : try latentflow(command, "--help")
     #expect(answer.status == 0 && answer.errors == "")
     #expect(answer.output.contains("Example"))
-    #expect(answer.output.contains("  latentflow "))
+    #expect(answer.output.contains(" latentflow "))
   }
 
   @Test("no arguments is a call for help; the version is one line")

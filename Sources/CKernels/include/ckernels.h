@@ -45,7 +45,7 @@ void lf_gated_residual_pullback(const float *gate, const float *f, const float *
 // softmax.c: in place over rows of length n
 void lf_softmax_rows(float *s, float scale, float *log_sum, size_t rows, size_t n, size_t stride);
 void lf_softmax_recompute(float *s, float scale, const float *log_sum, size_t rows, size_t n,
-                          size_t stride);                                // p = e^(scale·s − log_sum)
+                          size_t stride);                       // p = e^(scale·s − log_sum)
 void lf_softmax_pullback(const float *p, const float *delta, float scale, float *dp, size_t rows,
                          size_t n, size_t stride);               // dp = scale · p ⊙ (dp − delta[r])
 void lf_row_dots(const float *a, const float *b, float *out, size_t rows, size_t n, size_t stride_a,

@@ -12,8 +12,8 @@ enum {
   LF_SIGNAL_INT = 8
 };
 
-/// Blocks USR1, USR2, TERM and INT in the calling thread and those it makes later, starts the thread
-/// that waits for them, and ignores SIGPIPE and SIGXFSZ (their calls fail instead).  Call it before
+/// Blocks USR1, USR2, TERM and INT in the calling thread and those it makes later, starts the
+/// thread that waits for them, and ignores SIGPIPE and SIGXFSZ (their calls fail instead).  Call it before
 /// any other thread exists.  A second SIGINT ends the process as usual.  Returns 0, or errno.
 int lf_signals_install(void);
 

@@ -93,7 +93,8 @@ struct BenchCommand: ParsableCommand {
             + "\"peak_bytes\": \(peakMemory())}\n")
         return
       }
-      var text = "\(model), batch \(work.batch), \(job.threads) threads; medians of \(repetitions)\n"
+      var text =
+        "\(model), batch \(work.batch), \(job.threads) threads; medians of \(repetitions)\n"
       text += String(format: "product of 2048²   %8.1f GFLOP/s\n", rate)
       for (name, seconds, work) in [("forward", forward, flops), ("step", step, 3 * flops)] {
         text += String(

@@ -99,7 +99,8 @@ struct JudgeCommand: ParsableCommand {
     }
     return try lines.enumerated().map { i, line in
       let cells = line.split(separator: ",")
-      guard cells.count == 2, let label = Int(cells[1]), (0..<ShapeClass.count).contains(label) else {
+      guard cells.count == 2, let label = Int(cells[1]), (0..<ShapeClass.count).contains(label)
+      else {
         throw UserError(
           .badData, path, at: "line \(i + 2)", found: "«\(line)»",
           expected: "a file and a label from 0 to \(ShapeClass.count - 1)")
@@ -233,11 +234,13 @@ struct DemoSummary: Codable {
     ]
     if let frechetRatio {
       lines.append(
-        String(format: "Fréchet ratio     %.2f  (samples to real, over real to real)", frechetRatio))
+        String(
+          format: "Fréchet ratio     %.2f  (samples to real, over real to real)", frechetRatio))
     }
     if let trainSeconds, let trainImagesPerSecond {
       lines.append(
-        String(format: "training          %.0f s, %.0f images/s", trainSeconds, trainImagesPerSecond))
+        String(
+          format: "training          %.0f s, %.0f images/s", trainSeconds, trainImagesPerSecond))
     }
     if let sampleImagesPerSecond {
       lines.append(String(format: "sampling          %.1f images/s", sampleImagesPerSecond))

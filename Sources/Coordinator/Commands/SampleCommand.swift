@@ -136,7 +136,8 @@ struct SampleCommand: ParsableCommand {
       guard job.isCoordinator else { return }
       progress.finish()
       done.sort { $0.index < $1.index }
-      let record = SamplingRecord(loaded, plan, done, seconds: seconds, ranks: job.communicator.size)
+      let record = SamplingRecord(
+        loaded, plan, done, seconds: seconds, ranks: job.communicator.size)
       try write(done, record)
       try StandardOutput.write(output.json ? record.json : record.summary(out: out, grid: grid))
     }

@@ -75,8 +75,8 @@ struct Job {
     } else {
       try communicator.send([1], to: 0, tag: Self.leaving)
       guard
-        try communicator.probe(from: 0, tag: Self.leaving, timeout: Double(communicator.size) * seconds)
-          != nil
+        try communicator.probe(
+          from: 0, tag: Self.leaving, timeout: Double(communicator.size) * seconds) != nil
       else { try communicator.abort(error) }
       _ = try communicator.receive(from: 0, tag: Self.leaving)
     }

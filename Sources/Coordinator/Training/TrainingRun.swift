@@ -42,7 +42,9 @@ final class TrainingRun<Config: RootConfiguration> {
   private var board: TensorBoardWriter?
 
   /// Collective: opens the folder and refuses a changed configuration.
-  init(_ job: Job, _ config: Config, overrides: [String], path: String, resume: ResumePolicy) throws {
+  init(
+    _ job: Job, _ config: Config, overrides: [String], path: String, resume: ResumePolicy
+  ) throws {
     self.job = job
     self.config = config
     self.overrides = overrides
@@ -77,7 +79,9 @@ final class TrainingRun<Config: RootConfiguration> {
 
   /// Collective: loads the checkpoint that the policy names into `optimizer`, if any, writes
   /// config.yaml, overrides.txt and environment.json, and opens the metrics at its step.
-  func resume(_ optimizer: DataParallelOptimizer, _ policy: ResumePolicy, tensorBoard: Bool) throws {
+  func resume(
+    _ optimizer: DataParallelOptimizer, _ policy: ResumePolicy, tensorBoard: Bool
+  ) throws {
     let chosen = try choose(policy)
     if let chosen {
       try job.communicator.together { try optimizer.load(try Checkpoint(folder: chosen)) }

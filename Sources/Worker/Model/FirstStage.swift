@@ -72,7 +72,10 @@ public final class FirstStage {
 
   /// Image pixels per latent pixel along each axis.
   public var downsamplingFactor: Int {
-    if case .autoencoder(let network, _) = kind { network.configuration.downsamplingFactor } else { 1 }
+    switch kind {
+    case .identity: 1
+    case .autoencoder(let network, _): network.configuration.downsamplingFactor
+    }
   }
 
   public var latentChannels: Int {

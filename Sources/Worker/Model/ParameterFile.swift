@@ -24,7 +24,7 @@ public func loadParameters(
     }
     used.insert(name)
     let shape = try file.shape(name)
-    // A linear weight and a 1×1 convolution hold the same elements: the two key schemes differ here.
+    // A linear weight and a 1×1 convolution hold the same elements: key schemes differ here.
     guard shape.dims.filter({ $0 != 1 }) == parameter.shape.dims.filter({ $0 != 1 }) else {
       problems.append("\(name): expected shape \(parameter.shape), found \(shape)")
       continue

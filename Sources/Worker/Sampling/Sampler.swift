@@ -129,8 +129,7 @@ public struct Sampler {
     } catch let failure as SolverFailure {
       throw UserError(
         .badData, "samples \(range.lowerBound)…\(range.upperBound - 1)", found: "\(failure)",
-        advice: "look at the checkpoint's weights with `latentflow inspect`, or choose a fixed-step "
-          + "solver")
+        advice: "look at the weights with `latentflow inspect`, or choose a fixed-step solver")
     }
   }
 }

@@ -28,8 +28,8 @@ public struct RunRequests: OptionSet, Sendable {
   public static let leave = RunRequests(rawValue: 2)
 }
 
-/// One optimiser over the ranks of a job: K micro-batches per step, gradients added in a fixed tree,
-/// moments and running average sharded (ZeRO-1, Rajbhandari et al. 2020, arXiv 1910.02054).
+/// One optimiser over the ranks of a job: K micro-batches per step, gradients added in a fixed
+/// tree, moments and running average sharded (ZeRO-1, Rajbhandari et al. 2020, arXiv 1910.02054).
 public final class DataParallelOptimizer {
   public struct Settings: Sendable {
     public var microBatches = 4
@@ -126,7 +126,7 @@ public final class DataParallelOptimizer {
       .badData, "training", at: "step \(step)",
       found: "loss or gradient not finite \(skippedInARow) steps in a row",
       expected: "at most \(settings.maximumNonfinite - 1) (training.max_nonfinite)",
-      advice: "lower optimizer.lr, set training.clip, or look at the data with `latentflow inspect`")
+      advice: "lower optimizer.lr, set training.clip, or inspect the data: latentflow inspect")
   }
 
   private func differentiate(_ microBatch: Int, _ loss: (Int) throws -> Tensor) throws -> Double {

@@ -104,7 +104,8 @@ public struct ScatteredRows: LatentRowSource {
       }
     }
     return LatentBatch(
-      indices: indices, mean: take(count, Float(0)), logvar: hasLogvar ? take(count, Float(0)) : nil,
+      indices: indices, mean: take(count, Float(0)),
+      logvar: hasLogvar ? take(count, Float(0)) : nil,
       labels: hasLabels ? take(indices.count, 0) : nil)
   }
 }

@@ -73,7 +73,8 @@ public final class Trainer {
       batch, shape: network.specification.latentShape, step: step)
     let tape = Tape()
     let v = network(
-      tape.ride(constant: point.xt), t: point.t, condition: Condition(labels: plan.usesLabels ? labels : nil))
+      tape.ride(constant: point.xt), t: point.t,
+      condition: Condition(labels: plan.usesLabels ? labels : nil))
     return meanSquaredError(v, point.velocity)
   }
 

@@ -84,7 +84,8 @@ extension DataParallelOptimizer {
 
   /// Copies what a rank's state file holds of this rank's shard.
   private func loadState(_ file: SafetensorsFile) throws {
-    let bounds = (file.metadata["range"] ?? "").components(separatedBy: "..<").compactMap { Int($0) }
+    let bounds = (file.metadata["range"] ?? "").components(separatedBy: "..<")
+      .compactMap { Int($0) }
     guard bounds.count == 2, bounds[0] >= 0, bounds[0] <= bounds[1] else {
       throw UserError(
         .badData, file.path, at: "metadata range", found: file.metadata["range"] ?? "nothing",
