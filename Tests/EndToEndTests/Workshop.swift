@@ -170,7 +170,7 @@ struct TrainedBits: Equatable {
     let checkpoint = "\(run)/checkpoints/step-" + String(format: "%08d", step)
     model = try tensorBytes("\(checkpoint)/model.safetensors")
     average = try tensorBytes("\(checkpoint)/ema.safetensors")
-    metrics = try metricRows(run).map { $0[..<4] + $0[5...] }
+    metrics = try metricRows(run).map { Array($0[..<4] + $0[5...]) }
   }
 
   /// For a message: which part differs.
