@@ -5,8 +5,9 @@ import FlowTensor
 /// Diffusion transformer with adaLN-Zero conditioning.
 /// Peebles & Xie 2022, «Scalable Diffusion Models with Transformers», arXiv 2212.09748.
 ///
-/// As LFM has it: the time in [0, 1] goes into the sinusoidal features as it is; without labels the
-/// last row of the label table serves, which is the null class where there is label dropout.
+/// As LFM has it: the time in [0, 1] goes into the sinusoidal features as it is (unless `timeScale`
+/// says otherwise); without labels the last row of the label table serves, which is the null class
+/// where there is label dropout.
 public struct DiT {
   public struct Configuration: Equatable, Sendable {
     /// Extent of the square latent, in latent pixels.
@@ -23,15 +24,20 @@ public struct DiT {
     public var hasNullClass: Bool
     /// Twice the output channels; the second half is not guided.
     public var learnsSigma: Bool
+    /// Times are multiplied by this before the sinusoidal features: 1 in LFM, 1,000 in DiT, whose
+    /// slowest features would otherwise hardly change over [0, 1].
+    public var timeScale: Float
 
     public init(
       resolution: Int, channels: Int, patch: Int, width: Int, depth: Int, heads: Int,
-      mlpRatio: Double = 4, classes: Int, hasNullClass: Bool, learnsSigma: Bool = false
+      mlpRatio: Double = 4, classes: Int, hasNullClass: Bool, learnsSigma: Bool = false,
+      timeScale: Float = 1
     ) {
       (self.resolution, self.channels, self.patch) = (resolution, channels, patch)
       (self.width, self.depth, self.heads) = (width, depth, heads)
       (self.mlpRatio, self.classes) = (mlpRatio, classes)
       (self.hasNullClass, self.learnsSigma) = (hasNullClass, learnsSigma)
+      self.timeScale = timeScale
     }
 
     /// Width, depth and heads of a published size, `S`, `B`, `L` or `XL` (table 1).
@@ -71,7 +77,7 @@ public struct DiT {
   public init(_ c: Configuration, _ scope: Scope) {
     configuration = c
     patchEmbedding = PatchEmbedding(c, scope("x_embedder"))
-    timeEmbedding = TimeEmbedding(width: c.width, scope("t_embedder"))
+    timeEmbedding = TimeEmbedding(width: c.width, scale: c.timeScale, scope("t_embedder"))
     labelTable = scope("y_embedder")("embedding_table").parameter(
       "weight", [c.labelRows, c.width], .normal(std: 0.02))
     positions = scope.parameter(
@@ -133,17 +139,20 @@ struct PatchEmbedding {
 /// Sinusoidal features of width 256, then two linear maps with SiLU between.
 struct TimeEmbedding {
   static let featureWidth = 256
+  let scale: Float
   let first: Linear
   let second: Linear
 
-  init(width: Int, _ scope: Scope) {
+  init(width: Int, scale: Float, _ scope: Scope) {
+    self.scale = scale
     first = Linear(Self.featureWidth, width, weights: .normal(std: 0.02), scope("mlp")("0"))
     second = Linear(width, width, weights: .normal(std: 0.02), scope("mlp")("2"))
   }
 
   /// [B] → [B, D]
   func callAsFunction(_ t: Tensor, riding x: Tensor) -> Tensor {
-    second(first(timeFeatures(t, width: Self.featureWidth).riding(with: x), activation: .silu))
+    let features = timeFeatures(scale * t, width: Self.featureWidth)  // [B, 256]
+    return second(first(features.riding(with: x), activation: .silu))
   }
 }
 

@@ -38,6 +38,8 @@ public struct DiTConfig: ConfigSection {
   public var classes = 16
   /// Probability with which a label is replaced by the null label; 0 is a model without one.
   public var labelDropout = 0.1
+  /// Factor of the time before its sinusoidal features: 1 in LFM, 1,000 in DiT.
+  public var timeScale = 1.0
 
   public struct Size: Sendable, Equatable {
     public enum Letter: String, CaseIterable, Sendable {
@@ -91,6 +93,7 @@ public struct DiTConfig: ConfigSection {
     try fields.integer("classes", &classes, atLeast: 0)
     if classes == 0 { labelDropout = 0 }
     try fields.number("label_dropout", &labelDropout, .belowOne)
+    try fields.number("time_scale", &timeScale, .positive)
   }
 
   func validate(_ check: ConfigCheck) throws {

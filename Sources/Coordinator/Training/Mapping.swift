@@ -26,7 +26,8 @@ extension ModelConfig {
         DiT.Configuration(
           resolution: latentShape[0], channels: latentShape[2], patch: dit.patch,
           width: dit.width, depth: dit.depth, heads: dit.heads, mlpRatio: dit.mlpRatio,
-          classes: max(1, dit.classes), hasNullClass: dit.labelDropout > 0))
+          classes: max(1, dit.classes), hasNullClass: dit.labelDropout > 0,
+          timeScale: Float(dit.timeScale)))
     }
   }
 

@@ -14,8 +14,8 @@ public struct ShapeSample: Sendable {
 ///
 /// 4 shapes × 4 colours = 16 classes, label = 4 · shape + colour, each class once in every 16
 /// consecutive indices (in an order drawn from the seed). Radius 0.21–0.31 of the side, rotation
-/// ±12°, centre anywhere that keeps the shape whole, colours jittered by ±0.05; the ground is nearly
-/// grey, its level 0.3–0.75 with a gentle linear gradient.
+/// ±12°, centre anywhere that keeps the shape whole, colours jittered by ±0.05; the ground is
+/// nearly grey, its level 0.3–0.75 with a gentle linear gradient.
 public struct ShapesDataset: ImageSource {
   public let size: Int
   public let seed: UInt64
