@@ -63,7 +63,7 @@ phase "images: 8,192 to train on, 1,024 held out"
 shapes data/shapes --count 8192 --seed 0
 shapes data/shapes-heldout --count 1024 --seed 1
 
-phase "latents: 64×64×3 pixels to 16×16×4"
+phase "latents: 64×64×3 pixels to 8×8×4"
 step scripts/run.sh "$ranks" latentflow encode data/shapes --out data/shapes-latents \
   --autoencoder models/shapes-autoencoder
 
