@@ -94,6 +94,7 @@ private func read(_ yaml: String, _ overrides: String...) throws -> RunConfig {
           mlp_ratio: 4.0
           classes: 16
           label_dropout: 0.1
+          time_scale: 1.0
         first_stage:
           kind: autoencoder
           path: models/shapes-autoencoder
@@ -117,7 +118,7 @@ private func read(_ yaml: String, _ overrides: String...) throws -> RunConfig {
 
   @Test("the fingerprint is a fixed function of the values")
   func fingerprint() throws {
-    #expect(RunConfig().fingerprint == "c1cc8c63fc53f718")
+    #expect(RunConfig().fingerprint == "e89a21cf51d15c02")
     #expect(try read("seed: 0 # same\n").fingerprint == RunConfig().fingerprint)
     #expect(try read("seed: 1\n").fingerprint != RunConfig().fingerprint)
   }

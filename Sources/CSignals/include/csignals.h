@@ -13,8 +13,9 @@ enum {
 };
 
 /// Blocks USR1, USR2, TERM and INT in the calling thread and those it makes later, starts the
-/// thread that waits for them, and ignores SIGPIPE and SIGXFSZ (their calls fail instead).  Call it before
-/// any other thread exists.  A second SIGINT ends the process as usual.  Returns 0, or errno.
+/// thread that waits for them, and ignores SIGPIPE and SIGXFSZ (their calls fail instead).  Call it
+/// before any other thread exists.  A second SIGINT ends the process as usual.
+/// Returns 0, or errno.
 int lf_signals_install(void);
 
 /// The flags that are set, and leaves them.
