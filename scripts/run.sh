@@ -109,8 +109,26 @@ trap interrupt INT
 trap 'forward USR1' TERM HUP USR1
 trap 'forward USR2' USR2
 
-"${launch[@]}" <&0 &
-child=$!
+# mpirun dies, or loses its ranks, when the reader of its output goes away (`… | head`): what
+# nobody wants to read any more is then thrown away here. Not ended by signals, so that the ranks'
+# last words get through; ended by the end of its input.
+relay() {
+  trap '' INT TERM HUP USR1 USR2 PIPE
+  cat 2>/dev/null || cat >/dev/null
+}
+relays=()
+if ((ranks == 1)); then
+  "${launch[@]}" <&0 &
+  child=$!
+else
+  exec 3> >(relay)
+  relays+=($!)
+  exec 4> >(relay >&2)
+  relays+=($!)
+  "${launch[@]}" <&0 >&3 2>&4 3>&- 4>&- &
+  child=$!
+  exec 3>&- 4>&-
+fi
 
 # `wait` returns early when a trap runs: wait again, for the child's own status. A trap just after
 # the child's end makes the next wait say 127, no such child: the status before it stays.
@@ -121,5 +139,9 @@ while true; do
   wait "$child" || waited=$?
   if ((waited != 127)) || [[ -z $status ]]; then status=$waited; fi
   ((interrupted)) || break
+done
+for pid in ${relays[@]+"${relays[@]}"}; do
+  # A trap in between is no reason to lose output.
+  while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done
 done
 exit "$status"

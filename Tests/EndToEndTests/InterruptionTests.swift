@@ -36,6 +36,7 @@ extension EndToEnd {
         run=$1 rows=$2
         shift 2
         "$@" & child=$!
+        trap 'kill -9 $child' TERM
         until [ "$(wc -l < "$run/metrics.csv" 2>/dev/null || echo 0)" -gt "$rows" ]; do
           kill -0 $child 2>/dev/null || break
           sleep 0.005
@@ -160,6 +161,7 @@ extension EndToEnd {
         cache=$1
         shift
         "$@" & child=$!
+        trap 'kill -9 $child' TERM
         until [ -e "$cache/shard-00000.json" ] || [ -e "$cache/shard-00001.json" ]; do
           kill -0 $child 2>/dev/null || break
           sleep 0.002

@@ -16,6 +16,7 @@ extension EndToEnd {
         run=$1
         shift
         "$@" 2>/dev/null & child=$!
+        trap 'kill -9 $child; exit 1' TERM
         for rows in 2 20 200; do
           until [ "$(wc -l < "$run/metrics.csv" 2>/dev/null || echo 0)" -gt "$rows" ]; do
             kill -0 $child 2>/dev/null || exit 1
