@@ -44,8 +44,8 @@ public struct RunFolder: Sendable {
   private static func make(_ folder: String) -> Bool {
     if mkdir(folder, 0o777) == 0 { return true }
     if errno == ENOENT {
-      let parent = (folder as NSString).deletingLastPathComponent
-      guard !parent.isEmpty, make(parent) else { return false }
+      let parent = parentFolder(of: folder)
+      guard parent != folder, parent != ".", make(parent) else { return false }
       return mkdir(folder, 0o777) == 0 || errno == EEXIST
     }
     guard errno == EEXIST else { return false }

@@ -65,8 +65,7 @@ struct SampleCommand: ParsableCommand {
         guard job.isCoordinator else { return }
         if let out { try Preflight.requireEmptyOrNew(out) }
         if let grid {
-          try Preflight.requireWritableFolder((grid as NSString).deletingLastPathComponent.isEmpty
-            ? "." : (grid as NSString).deletingLastPathComponent)
+          try Preflight.requireWritableFolder(parentFolder(of: grid))
         }
       }
       try draw(job, loaded, plan)

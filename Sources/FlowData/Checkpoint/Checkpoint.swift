@@ -7,7 +7,7 @@ public struct Checkpoint: Equatable, Sendable {
   public let manifest: CheckpointManifest
 
   public var step: Int { manifest.step }
-  public var name: String { (folder as NSString).lastPathComponent }
+  public var name: String { lastName(of: folder) }
   public var model: String { folder + "/model.safetensors" }
   public var ema: String { folder + "/ema.safetensors" }
 

@@ -127,15 +127,9 @@ public struct Disk: Sendable {
   }
 }
 
-/// `.` for a name without a folder.
-func parentFolder(of path: String) -> String {
-  let parent = (path as NSString).deletingLastPathComponent
-  return parent.isEmpty ? "." : parent
-}
-
 /// A name that no reader takes for finished work, unique to this process.
 func temporaryPath(beside path: String) -> String {
-  let name = (path as NSString).lastPathComponent
+  let name = lastName(of: path)
   return parentFolder(of: path) + "/.tmp-\(name)-\(getpid())"
 }
 
