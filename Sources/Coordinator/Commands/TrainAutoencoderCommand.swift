@@ -20,28 +20,17 @@ struct TrainAutoencoderCommand: ParsableCommand {
   @OptionGroup var configArguments: ConfigArguments
   @OptionGroup var threading: ThreadOptions
 
-  @Option(name: .customLong("run"), help: "The run folder.")
-  var runFolder: String
-
-  @Option(help: "Stop after this many steps (overrides training.steps).")
-  var steps: Int?
-
-  @Option(help: "Leave after this step with a checkpoint and exit status 75; the schedule stays.")
-  var stopAt: Int?
-
-  @Option(help: "auto, never, or the folder of a checkpoint.")
-  var resume = "auto"
+  @OptionGroup var runOptions: RunOptions
 
   @Option(help: "Folder for the finished autoencoder. (default: RUN/autoencoder)")
   var out: String?
 
   func run() throws {
     let config = try configArguments.load(
-      AutoencoderRunConfig.self, shortcuts: steps.map { ["training.steps=\($0)"] } ?? [])
+      AutoencoderRunConfig.self, shortcuts: runOptions.shortcuts)
     try Job.run(threading) { job in
       let run = try TrainingRun(
-        job, config, overrides: configArguments.overrides, path: runFolder,
-        resume: ResumePolicy(resume))
+        job, config, overrides: configArguments.overrides + runOptions.shortcuts, runOptions)
       let source = try job.communicator.together {
         try ImageFolder(config.data.images, fit: .centerCrop(config.data.size))
       }
@@ -50,11 +39,11 @@ struct TrainAutoencoderCommand: ParsableCommand {
         settings: .init(config.training, config.optimizer, config.ema, threads: job.threads),
         source: source, communicator: job.communicator)
       try run.resume(
-        trainer.optimizer, ResumePolicy(resume), tensorBoard: config.log.tensorboard)
+        trainer.optimizer, runOptions.policy, tensorBoard: config.log.tensorboard)
       try run.loop(
         trainer.optimizer, total: config.training.steps, batch: trainer.batchSize,
         logEvery: config.log.every, saveEvery: config.checkpoint.every,
-        stopAt: stopAt,
+        stopAt: runOptions.stopAt,
         step: { try trainer.step(requests: $0) },
         save: {
           try trainer.optimizer.save(
@@ -73,7 +62,7 @@ struct TrainAutoencoderCommand: ParsableCommand {
     _ config: AutoencoderRunConfig, _ source: ImageFolder
   ) throws {
     let averaged = try trainer.optimizer.averagedParameters()
-    let folder = out ?? "\(runFolder)/autoencoder"
+    let folder = out ?? "\(runOptions.folder)/autoencoder"
     try run.job.communicator.together {
       trainer.store.values!.base.update(from: averaged.base, count: averaged.count)
       guard run.job.isCoordinator else { return }

@@ -25,37 +25,25 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var threading: ThreadOptions
   @OptionGroup var seeding: SeedOptions
 
-  @Option(name: .customLong("run"), help: "The run folder.")
-  var runFolder: String
-
-  @Option(help: "Stop after this many steps in all (overrides training.steps).")
-  var steps: Int?
-
-  @Option(help: "Leave after this step with a checkpoint and exit status 75; the schedule stays.")
-  var stopAt: Int?
-
-  @Option(help: "auto, never, or the folder of a checkpoint.")
-  var resume = "auto"
+  @OptionGroup var runOptions: RunOptions
 
   func run() throws {
-    let shortcuts =
-      (steps.map { ["training.steps=\($0)"] } ?? []) + (seeding.seed.map { ["seed=\($0)"] } ?? [])
+    let shortcuts = runOptions.shortcuts + (seeding.seed.map { ["seed=\($0)"] } ?? [])
     let config = try configArguments.load(RunConfig.self, shortcuts: shortcuts)
     try Job.run(threading) { job in
       let data = try RunData(config, job)
       let specification = try config.model.specification(
         latentShape: data.description.latentShape)
       let run = try TrainingRun(
-        job, config, overrides: configArguments.overrides + shortcuts, path: runFolder,
-        resume: ResumePolicy(resume))
+        job, config, overrides: configArguments.overrides + shortcuts, runOptions)
       let trainer = try config.trainer(job, data, specification)
       try run.resume(
-        trainer.optimizer, ResumePolicy(resume), tensorBoard: config.log.tensorboard)
+        trainer.optimizer, runOptions.policy, tensorBoard: config.log.tensorboard)
       let pictures = try SamplePictures(config, run, trainer, data)
       try run.loop(
         trainer.optimizer, total: config.training.steps, batch: trainer.batchSize,
         logEvery: config.log.every, saveEvery: config.checkpoint.every,
-        stopAt: stopAt,
+        stopAt: runOptions.stopAt,
         step: { try trainer.step(requests: $0) },
         save: {
           try trainer.optimizer.save(
@@ -64,7 +52,7 @@ struct TrainCommand: ParsableCommand {
             keep: config.checkpoint.keep)
         },
         afterStep: { try pictures?.draw(ifDueAt: $0) })
-      run.say("run folder: \(runFolder)")
+      run.say("run folder: \(runOptions.folder)")
     }
   }
 }

@@ -1,4 +1,5 @@
 import Diagnostics
+import FlowModels
 
 /// The network that predicts the velocity.
 public enum ModelConfig: ConfigSection {
@@ -46,12 +47,7 @@ public struct DiTConfig: ConfigSection {
       case S, B, L, XL
 
       var extents: (width: Int, depth: Int, heads: Int) {
-        switch self {
-        case .S: (384, 12, 6)
-        case .B: (768, 12, 12)
-        case .L: (1024, 24, 16)
-        case .XL: (1152, 28, 16)
-        }
+        DiT.Configuration.size(rawValue)!
       }
     }
 

@@ -5,6 +5,26 @@ import Foundation
 import RunFormat
 import Worker
 
+/// `--run`, `--steps`, `--stop-at`, `--resume`: what the training commands share.
+struct RunOptions: ParsableArguments {
+  @Option(name: .customLong("run"), help: "The run folder.")
+  var folder: String
+
+  @Option(help: "Train this many steps in all (overrides training.steps).")
+  var steps: Int?
+
+  @Option(help: "Leave after this step with a checkpoint and exit status 75; the schedule stays.")
+  var stopAt: Int?
+
+  @Option(help: "auto, never, or the folder of a checkpoint.")
+  var resume = "auto"
+
+  /// Overrides that the options stand for.
+  var shortcuts: [String] { steps.map { ["training.steps=\($0)"] } ?? [] }
+
+  var policy: ResumePolicy { ResumePolicy(resume) }
+}
+
 /// What `--resume` asks for.
 enum ResumePolicy: Equatable {
   /// From the last good checkpoint of the run folder, if there is one.
@@ -43,8 +63,9 @@ final class TrainingRun<Config: RootConfiguration> {
 
   /// Collective: opens the folder and refuses a changed configuration.
   init(
-    _ job: Job, _ config: Config, overrides: [String], path: String, resume: ResumePolicy
+    _ job: Job, _ config: Config, overrides: [String], _ options: RunOptions
   ) throws {
+    let path = options.folder
     self.job = job
     self.config = config
     self.overrides = overrides
@@ -54,7 +75,7 @@ final class TrainingRun<Config: RootConfiguration> {
       guard job.isCoordinator else { return }
       lock = try folder.open()
       if folder.holdsRun {
-        if resume == .never {
+        if options.policy == .never {
           throw UserError(
             .usage, path, found: "a run has begun in this folder", expected: "a new folder",
             advice: "drop --resume never, or name another folder with --run")
