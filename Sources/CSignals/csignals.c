@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static atomic_uint flags;
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a handler may touch lock-free atomics only");
@@ -25,11 +26,28 @@ static int install(int number, void (*handler)(int), int options) {
   return sigaction(number, &action, 0) == 0 ? 0 : errno;
 }
 
+// oneDNN's generated kernels use the stack pointer as a general register, pointing into their data:
+// a signal frame pushed there overwrites the heap. The kernel hands signals to a process to its
+// first thread, which runs the kernels too, so that thread takes them on a stack of their own.
+static int use_own_stack(void) {
+  stack_t stack;
+  if (sigaltstack(0, &stack) != 0) return errno;
+  if (!(stack.ss_flags & SS_DISABLE)) return 0;
+  // Room for the frame of every register file, AMX tiles (8 KiB) included.
+  size_t size = 128 << 10;
+  void *base = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return errno;
+  stack = (stack_t){.ss_sp = base, .ss_size = size};
+  return sigaltstack(&stack, 0) == 0 ? 0 : errno;
+}
+
 int lf_signals_install(void) {
-  int error = install(SIGUSR1, raise_flag, SA_RESTART);
-  if (!error) error = install(SIGUSR2, raise_flag, SA_RESTART);
-  if (!error) error = install(SIGTERM, raise_flag, SA_RESTART);
-  if (!error) error = install(SIGINT, raise_flag, SA_RESTART | SA_RESETHAND);
+  int options = SA_RESTART | SA_ONSTACK;
+  int error = use_own_stack();
+  if (!error) error = install(SIGUSR1, raise_flag, options);
+  if (!error) error = install(SIGUSR2, raise_flag, options);
+  if (!error) error = install(SIGTERM, raise_flag, options);
+  if (!error) error = install(SIGINT, raise_flag, options | SA_RESETHAND);
   if (!error) error = install(SIGPIPE, SIG_IGN, 0);
   if (!error) error = install(SIGXFSZ, SIG_IGN, 0);
   return error;
