@@ -37,7 +37,7 @@ extension EndToEnd {
         shift 2
         "$@" & child=$!
         trap 'kill -9 $child' TERM
-        until [ "$(wc -l < "$run/metrics.csv" 2>/dev/null || echo 0)" -gt "$rows" ]; do
+        until [ "$(wc -l 2>/dev/null < "$run/metrics.csv" || echo 0)" -gt "$rows" ]; do
           kill -0 $child 2>/dev/null || break
           sleep 0.005
         done
@@ -105,18 +105,21 @@ extension EndToEnd {
       #expect(bits == expected, "\(bits.difference(from: expected))")
     }
 
-    @Test("USR2: checkpoint and go on", arguments: [1, 2])
+    /// Many signals, for a single one seldom comes while a kernel runs that has put the stack
+    /// pointer to another use: a handler on that stack overwrites the heap.
+    @Test("USR2: checkpoint and go on, however often it comes", arguments: [1, 2])
     func checkpoints(_ ranks: Int) throws {
       let scratch = try Scratch()
       let run = "\(scratch.path)/run"
       let words =
         [Self.script, "\(ranks)", productPath("latentflow")]
-        + (try command(run, ["checkpoint.every=1000"]))
-      let ended = try interrupt(
-        words, run: run, afterRows: Int.random(in: 12...60), "kill -s USR2 $child")
+        + (try command(run, ["checkpoint.every=1000", "checkpoint.keep=100"]))
+      let shower = "for i in $(seq 10); do kill -s USR2 $child 2>/dev/null; sleep 0.03; done"
+      let ended = try interrupt(words, run: run, afterRows: Int.random(in: 5...20), shower)
       try #require(ended.status == 0, "\(ended)")
+      // None is due before the last step: the others were asked for.
       let names = try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints")
-      #expect(names.filter { $0.hasPrefix("step-") }.count == 2, "\(names)")
+      #expect((3...11).contains(names.count { $0.hasPrefix("step-") }), "\(names)")
       #expect(try TrainedBits(run: run, step: Self.steps) == Self.whole.bits)
     }
 

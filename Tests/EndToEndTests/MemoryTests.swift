@@ -18,7 +18,7 @@ extension EndToEnd {
         "$@" 2>/dev/null & child=$!
         trap 'kill -9 $child; exit 1' TERM
         for rows in 2 20 200; do
-          until [ "$(wc -l < "$run/metrics.csv" 2>/dev/null || echo 0)" -gt "$rows" ]; do
+          until [ "$(wc -l 2>/dev/null < "$run/metrics.csv" || echo 0)" -gt "$rows" ]; do
             kill -0 $child 2>/dev/null || exit 1
             sleep 0.005
           done
