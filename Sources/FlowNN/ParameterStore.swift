@@ -86,6 +86,12 @@ public final class ParameterStore {
     }
   }
 
+  /// Takes the values of another arena of the same layout.
+  public func copyValues(from arena: Storage) {
+    precondition(arena.count == arenaCount, "\(arena.count) values for an arena of \(arenaCount)")
+    withExtendedLifetime(arena) { values!.base.update(from: arena.base, count: arenaCount) }
+  }
+
   /// Forgets all gradients; the next contribution to each overwrites. What no gradient covers
   /// (constants, alignment) is zeroed: other use of the arena between two passes leaves no trace.
   public func resetGradients() {

@@ -64,7 +64,7 @@ struct TrainAutoencoderCommand: ParsableCommand {
     let averaged = try trainer.optimizer.averagedParameters()
     let folder = out ?? "\(runOptions.folder)/autoencoder"
     try run.job.communicator.together {
-      trainer.store.values!.base.update(from: averaged.base, count: averaged.count)
+      trainer.store.copyValues(from: averaged)
       guard run.job.isCoordinator else { return }
       var network = config.network
       network.scaleFactor = try trainer.latentScale(count: 1024)

@@ -124,7 +124,7 @@ final class SamplePictures {
   func draw(ifDueAt step: Int) throws {
     guard step % config.samples.every == 0 else { return }
     let averaged = try trainer.optimizer.averagedParameters()
-    network.store.values!.base.update(from: averaged.base, count: averaged.count)
+    network.store.copyValues(from: averaged)
     let images = try sampling.images(count: config.samples.count, run.job.communicator)
     try run.job.communicator.together {
       guard let images else { return }
