@@ -40,7 +40,7 @@ struct ShapesAutoencoderTests {
       program,
       [
         "train-autoencoder", models + "/recipe.yaml", "data.images=" + folder + "/shapes",
-        "--run", folder + "/run", "--stop-at", "50",
+        "--run", folder + "/run", "--stop-at", "50", "--threads", "1",
       ], timeout: 600)
     #expect(trained.status == 75, "\(trained.stderr)")
 
