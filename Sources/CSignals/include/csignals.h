@@ -11,7 +11,8 @@ enum {
   LF_SIGNAL_INT = 8
 };
 
-/// Installs the handlers, which run on a stack of their own on the calling thread, and ignores SIGPIPE and SIGXFSZ: write then fails with EPIPE and EFBIG.  A second SIGINT ends the process as usual.
+/// Installs the handlers, which run on a stack of their own on the calling thread, and ignores
+/// SIGPIPE and SIGXFSZ: write then fails with EPIPE and EFBIG.  A second SIGINT ends the process as usual.
 /// Returns 0, or errno.
 int lf_signals_install(void);
 
