@@ -12,7 +12,8 @@ enum {
 };
 
 /// Installs the handlers, which run on a stack of their own on the calling thread, and ignores
-/// SIGPIPE and SIGXFSZ: write then fails with EPIPE and EFBIG.  A second SIGINT ends the process as usual.
+/// SIGPIPE and SIGXFSZ: write then fails with EPIPE and EFBIG.  A second SIGINT ends the
+/// process as usual.
 /// Returns 0, or errno.
 int lf_signals_install(void);
 
