@@ -24,7 +24,10 @@ extension EndToEnd {
         }
         #expect(ended.errors.contains("(exit \(row.status))"), "\(ended)")
         // Neither the launcher nor the language's run-time adds to it.
-        for noise in ["mpirun noticed", "mpirun detected", "MPI_ABORT", "Fatal error", "Backtrace", "Error Domain"] {
+        for noise in [
+          "mpirun noticed", "mpirun detected", "MPI_ABORT", "Fatal error", "Backtrace",
+          "Error Domain",
+        ] {
           #expect(!ended.errors.contains(noise), "\(ended)")
         }
         #expect(ended.seconds < Self.patience, "\(ranks) ranks: \(ended)")

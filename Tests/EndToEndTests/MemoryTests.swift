@@ -32,7 +32,8 @@ extension EndToEnd {
       let words = launch(
         ranks,
         workshop.train(
-          run, "training.steps=1000000", "checkpoint.every=0", "log.every=1000000", "--threads", "1"))
+          run, "training.steps=1000000", "checkpoint.every=0", "log.every=1000000", "--threads",
+          "1"))
       let ended = try runProcess(
         "/usr/bin/env", ["bash", "-c", shell, "watch", run] + words,
         environment: launchEnvironment, timeout: 60)
