@@ -76,7 +76,8 @@ let package = Package(
     .testTarget(
       name: "CoordinatorTests",
       dependencies: [
-        "Coordinator", "Diagnostics", "FlowData", "FlowTensor", "RunFormat", "TestSupport", "Worker",
+        "Coordinator", "Diagnostics", "FlowComm", "FlowData", "FlowTensor", "RunFormat",
+        "TestSupport", "Worker",
         "latentflow",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Diagnostics
+import FlowComm
 import FlowData
 import FlowTensor
 import FlowModels
@@ -34,10 +35,7 @@ struct TrainAutoencoderCommand: ParsableCommand {
       let source = try job.communicator.together {
         try ImageFolder(config.data.images, fit: .centerCrop(config.data.size))
       }
-      let trainer = try AutoencoderTrainer(
-        config.network, plan: config.plan,
-        settings: .init(config.training, config.optimizer, config.ema, threads: job.threads),
-        source: source, communicator: job.communicator)
+      let trainer = try config.trainer(source, job.communicator, threads: job.threads)
       try run.resume(
         trainer.optimizer, runOptions.policy, tensorBoard: config.log.tensorboard)
       try run.loop(
@@ -87,6 +85,15 @@ struct TrainAutoencoderCommand: ParsableCommand {
 }
 
 extension AutoencoderRunConfig {
+  /// Collective: what this configuration trains, on `source`.
+  public func trainer(
+    _ source: any ImageSource, _ communicator: any Communicator, threads: Int
+  ) throws -> AutoencoderTrainer {
+    try AutoencoderTrainer(
+      network, plan: plan, settings: .init(training, optimizer, ema, threads: threads),
+      source: source, communicator: communicator)
+  }
+
   /// The scale factor is not known before training: 1 until then.
   var network: AutoencoderKL.Configuration {
     AutoencoderKL.Configuration(
