@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 
 /// A block of float32 memory, 64-byte aligned, from the pool of its process.
@@ -85,3 +86,7 @@ final class MemoryPool: @unchecked Sendable {
 
 /// Memory of the tensor pool in bytes: in use now, and held in all.
 public func tensorMemory() -> (taken: Int, held: Int) { MemoryPool.shared.usage }
+
+/// Keeps freed memory with the process and lets its heap grow in large steps: what a training step
+/// frees, the next one takes again without asking the system. Call it once, before any work.
+public func keepFreedMemory() { lf_keep_heap() }

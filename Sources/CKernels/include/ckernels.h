@@ -51,6 +51,9 @@ void lf_softmax_pullback(const float *p, const float *delta, float scale, float 
 void lf_row_dots(const float *a, const float *b, float *out, size_t rows, size_t n, size_t stride_a,
                  size_t stride_b);
 
+// heap.c: the heap grows by 16 MiB at a time, keeps what is freed, and holds blocks up to 32 MiB.
+void lf_keep_heap(void);
+
 #include "ckernels_convolution.h"
 #include "ckernels_groupnorm.h"
 #include "ckernels_optimizer.h"

@@ -18,6 +18,7 @@ struct Job {
   /// An error that `body` throws on every rank ends all of them with its status. One that a single
   /// rank throws outside a collective ends the job by abort: nobody is left waiting.
   static func run(_ options: ThreadOptions, _ body: (Job) throws -> Void) throws {
+    keepFreedMemory()
     let communicator = try FlowComm.Launch.detect().communicator()
     let cores = HostDescription.usableCores
     let ranks = communicator.nodeRanks.count
