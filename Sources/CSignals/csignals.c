@@ -9,13 +9,21 @@
 static atomic_uint flags;
 static atomic_int installed;
 
+static void fill(sigset_t *set) {
+  sigemptyset(set);
+  sigaddset(set, SIGUSR1);
+  sigaddset(set, SIGUSR2);
+  sigaddset(set, SIGTERM);
+  sigaddset(set, SIGINT);
+}
+
 // Waits for the signals in a thread of its own. No other thread ever runs a handler: the generated
 // code of oneDNN's matrix products uses the stack pointer for other purposes, and a signal frame
 // written there destroys the heap.
 static void *listen(void *context) {
   (void)context;
   sigset_t set;
-  lf_signals_set(&set);
+  fill(&set);
   int interrupts = 0;
   for (;;) {
     int number = 0;
@@ -37,14 +45,6 @@ static void *listen(void *context) {
   return 0;
 }
 
-void lf_signals_set(sigset_t *set) {
-  sigemptyset(set);
-  sigaddset(set, SIGUSR1);
-  sigaddset(set, SIGUSR2);
-  sigaddset(set, SIGTERM);
-  sigaddset(set, SIGINT);
-}
-
 int lf_signals_install(void) {
   struct sigaction ignore;
   memset(&ignore, 0, sizeof ignore);
@@ -53,17 +53,13 @@ int lf_signals_install(void) {
   if (sigaction(SIGPIPE, &ignore, 0) != 0 || sigaction(SIGXFSZ, &ignore, 0) != 0) return errno;
   // Threads made from here on, OpenMP's and MPI's among them, inherit the mask.
   sigset_t set;
-  lf_signals_set(&set);
+  fill(&set);
   int error = pthread_sigmask(SIG_BLOCK, &set, 0);
   if (error || atomic_exchange(&installed, 1)) return error;
   pthread_t thread;
   error = pthread_create(&thread, 0, listen, 0);
   if (!error) error = pthread_detach(thread);
   return error;
-}
-
-unsigned lf_signals_pending(void) {
-  return atomic_load_explicit(&flags, memory_order_relaxed);
 }
 
 unsigned lf_signals_take(void) {

@@ -3,8 +3,6 @@
 
 // Flags that a listening thread sets and the training loop reads.
 
-#include <signal.h>
-
 enum {
   LF_SIGNAL_USR1 = 1,
   LF_SIGNAL_USR2 = 2,
@@ -18,13 +16,7 @@ enum {
 /// Returns 0, or errno.
 int lf_signals_install(void);
 
-/// The flags that are set, and leaves them.
-unsigned lf_signals_pending(void);
-
 /// The flags that are set, and clears them.
 unsigned lf_signals_take(void);
-
-/// The signals that the thread waits for.
-void lf_signals_set(sigset_t *set);
 
 #endif

@@ -1,7 +1,7 @@
 import CSignals
 import Diagnostics
 
-/// The signals that have arrived: handlers only set these flags; the training loop reads them
+/// The signals that have arrived: a listening thread sets these flags; the training loop reads them
 /// between steps and lets them travel in the step's reduction, so that all ranks agree.
 public struct SignalFlags: OptionSet, Sendable, Hashable {
   public let rawValue: UInt8
@@ -20,15 +20,13 @@ public struct SignalFlags: OptionSet, Sendable, Hashable {
   public static let leave: SignalFlags = [.user1, .terminate, .interrupt]
   public static let checkpoint: SignalFlags = [.user1, .user2, .terminate, .interrupt]
 
-  /// Installs the handlers; SIGPIPE is ignored from here on, a closed pipe is an error of `write`.
+  /// Starts to listen; SIGPIPE is ignored from here on, a closed pipe is an error of `write`.
   public static func install() throws {
     let code = lf_signals_install()
     guard code == 0 else {
-      throw UserError(.internal, "signal handlers", found: "cannot be installed, errno \(code)")
+      throw UserError(.internal, "signals", found: "cannot be listened for, errno \(code)")
     }
   }
-
-  public static var pending: SignalFlags { SignalFlags(rawValue: UInt8(lf_signals_pending())) }
 
   /// The flags that are set; they are clear afterwards.
   public static func take() -> SignalFlags { SignalFlags(rawValue: UInt8(lf_signals_take())) }
