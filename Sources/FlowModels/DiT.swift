@@ -1,6 +1,7 @@
-import Foundation
+import FlowCore
 import FlowNN
 import FlowTensor
+import Foundation
 
 /// Diffusion transformer with adaLN-Zero conditioning.
 /// Peebles & Xie 2022, «Scalable Diffusion Models with Transformers», arXiv 2212.09748.
@@ -8,8 +9,8 @@ import FlowTensor
 /// As LFM has it: the time in [0, 1] goes into the sinusoidal features as it is (unless `timeScale`
 /// says otherwise); without labels the last row of the label table serves, which is the null class
 /// where there is label dropout.
-public struct DiT {
-  public struct Configuration: Equatable, Sendable {
+public struct DiT: VelocityNetwork {
+  public struct Configuration: NetworkConfiguration {
     /// Extent of the square latent, in latent pixels.
     public var resolution: Int
     public var channels: Int
@@ -51,6 +52,8 @@ public struct DiT {
       }
     }
 
+    public var latentShape: [Int] { [resolution, resolution, channels] }
+    public var nullLabel: Int? { hasNullClass ? classes : nil }
     public var outputChannels: Int { learnsSigma ? 2 * channels : channels }
     public var tokens: Int { (resolution / patch) * (resolution / patch) }
     /// Rows of the label table.
@@ -92,9 +95,9 @@ public struct DiT {
   /// - Parameters:
   ///   - x: [B, H, W, C]
   ///   - t: [B], or one time for all
-  ///   - labels: B rows of the label table; nil for the last row
+  ///   - condition: its labels are B rows of the label table; nil for the last row
   /// - Returns: [B, H, W, C], or 2·C with a learned sigma
-  public func callAsFunction(_ x: Tensor, t: Tensor, labels: [Int]?) -> Tensor {
+  public func callAsFunction(_ x: Tensor, t: Tensor, condition: Condition) -> Tensor {
     let c = configuration
     let b = x.shape[0]
     precondition(
@@ -102,16 +105,16 @@ public struct DiT {
       "DiT: input \(x.shape), expected [\(b), \(c.resolution), \(c.resolution), \(c.channels)]")
     let times = t.count == 1 && b > 1 ? Tensor([b], fill: t.base[0]) : t
     precondition(times.count == b, "DiT: \(t.count) times for \(b) samples")
-    let rows = labels ?? Array(repeating: c.labelRows - 1, count: b)
+    let rows = condition.labels ?? Array(repeating: c.labelRows - 1, count: b)
     precondition(rows.count == b, "DiT: \(rows.count) labels for \(b) samples")
 
     let time = timeEmbedding(times, riding: x)  // [B, D]
     let label = embedding(labelTable.tensor, rows, riding: x)  // [B, D]
-    let condition = silu(time + label)  // [B, D]
+    let modulation = silu(time + label)  // [B, D]
     var h = patchEmbedding(x).adding(constantRows: positions.tensor)  // [B, T, D]
-    for block in blocks { h = block(h, condition: condition) }
+    for block in blocks { h = block(h, condition: modulation) }
     return unpatchify(
-      head(h, condition: condition), patch: c.patch, height: c.resolution, width: c.resolution)
+      head(h, condition: modulation), patch: c.patch, height: c.resolution, width: c.resolution)
   }
 }
 

@@ -7,31 +7,27 @@ import FlowTensor
 public enum NetworkSpecification: Equatable, Sendable {
   case dit(DiT.Configuration)
 
-  /// [H, W, C] of a latent.
-  public var latentShape: [Int] {
+  private var configuration: any NetworkConfiguration {
     switch self {
-    case .dit(let c): [c.resolution, c.resolution, c.channels]
+    case .dit(let c): c
     }
   }
+
+  /// [H, W, C] of the state that the network moves.
+  public var latentShape: [Int] { configuration.latentShape }
 
   /// Real classes; 0 if the network takes no label.
-  public var classes: Int {
-    switch self {
-    case .dit(let c): c.classes
-    }
-  }
+  public var classes: Int { configuration.classes }
 
-  /// The label that stands for «no label», if the network has learnt one.
-  public var nullLabel: Int? {
-    switch self {
-    case .dit(let c): c.hasNullClass ? c.classes : nil
-    }
-  }
+  /// The label that stands for «no label», if the network has one.
+  public var nullLabel: Int? { configuration.nullLabel }
 
   /// Multiply-adds × 2 of one forward pass for one sample.
-  public var flopsPerSample: Double {
+  public var flopsPerSample: Double { configuration.flopsPerSample }
+
+  fileprivate func build(_ scope: Scope) -> any VelocityNetwork {
     switch self {
-    case .dit(let c): c.flopsPerSample
+    case .dit(let c): DiT(c, scope)
     }
   }
 }
@@ -40,20 +36,18 @@ public enum NetworkSpecification: Equatable, Sendable {
 public final class Network: VelocityField {
   public let specification: NetworkSpecification
   public let store = ParameterStore()
-  private let dit: DiT
+  private let velocity: any VelocityNetwork
 
   /// Declares the parameters; they have no memory before `store.allocate`.
   public init(_ specification: NetworkSpecification) {
     self.specification = specification
-    switch specification {
-    case .dit(let configuration): dit = DiT(configuration, store.scope)
-    }
+    velocity = specification.build(store.scope)
   }
 
   /// - Parameters:
   ///   - x: [B, H, W, C]
   ///   - t: [B]
   public func callAsFunction(_ x: Tensor, t: Tensor, condition: Condition) -> Tensor {
-    dit(x, t: t, labels: condition.labels)
+    velocity(x, t: t, condition: condition)
   }
 }

@@ -24,19 +24,19 @@ private func isComparable(_ c: ReferenceCase, _ output: String) -> Bool {
 /// nil for a case of something that is not built.
 private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   switch c.name.prefix(2) {
-  case "A_" where isDiT(c.config): return try replayDiTCase(c)
+  case "A_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
   case "E_": return try replayAutoencoderCase(c)
   case "H_": return try replaySolverCase(c)
   case "J_": return try replayTrainingCase(c)
   case "K_" where c.name == "K_lfm_objective": return try replayObjectiveCase(c)
-  case "M_" where isDiT(c.config["net"]): return try replaySamplingCase(c)
-  case "N_" where isDiT(c.config["net"]): return try replayTrainingLoopCase(c)
+  case "M_" where try isBuilt(c.config["net"], c): return try replaySamplingCase(c)
+  case "N_" where try isBuilt(c.config["net"], c): return try replayTrainingLoopCase(c)
   default: return nil
   }
 }
 
-private func isDiT(_ config: JSONValue?) -> Bool {
-  ["LFM.DiT", "LFM.DiT_models"].contains(config?["class"]?.string)
+private func isBuilt(_ network: JSONValue?, _ c: ReferenceCase) throws -> Bool {
+  try network.map { try NetworkSpecification(reference: $0, c.file.path) != nil } ?? false
 }
 
 /// The class of the network, or else what the case calls its kind.

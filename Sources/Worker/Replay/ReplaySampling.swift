@@ -5,7 +5,7 @@ import FlowModels
 import FlowNN
 import FlowTensor
 
-/// Replays sampling with LFM's DiT and a first stage (`M_*`): noise → solver → latent → image.
+/// Replays sampling with a network of LFM's and a first stage (`M_*`): noise → solver → latent → image.
 ///
 /// - Returns: per run latent, image in [0, 1], 8-bit image and number of evaluations.
 public func replaySamplingCase(_ c: ReferenceCase) throws -> [ReplayRow] {
@@ -16,7 +16,7 @@ public func replaySamplingCase(_ c: ReferenceCase) throws -> [ReplayRow] {
       .badData, c.file.path, at: "header entry config", found: "\(c.config.kind)",
       expected: "net, vae, scale_factor and runs")
   }
-  let network = try c.dit(net, part: "net", training: false)
+  let network = try c.network(net, part: "net", training: false)
   let (firstStage, _, _) = try c.autoencoder(vae, part: "vae", training: false)
   return try runs.flatMap { entry in
     let run = try SamplingCaseRun(entry, of: c)

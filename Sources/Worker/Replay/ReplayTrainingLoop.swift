@@ -6,7 +6,7 @@ import FlowModels
 import FlowNN
 import FlowTensor
 
-/// Replays LFM's training loop on DiT (`N_*`) with recorded data and draws, on the optimiser that
+/// Replays LFM's training loop (`N_*`) with recorded data and draws, on the optimiser that
 /// `train` runs, with one micro-batch on one rank.
 ///
 /// - Returns: rows of the losses, the learning rates, and the final parameters and averages that
@@ -76,7 +76,8 @@ private struct TrainingLoop {
     var settings = DataParallelOptimizer.Settings()
     settings.microBatches = 1
     settings.average = .constant(decay: try required(config["ema_decay"]?.double, "ema_decay"))
-    network = Network(.dit(try DiT.Configuration(net, c.file.path)))
+    network = Network(
+      try required(NetworkSpecification(reference: net, c.file.path), "net.class"))
     optimizer = try DataParallelOptimizer(
       network.store, communicator: SingleRank(), settings: settings)
     optimizer.initialize(seed: 0)
