@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Times latentflow and, where there is a PyTorch, Benchmarks/peer.py in alternation.
 
-Called by scripts/bench.sh.  Needs Python 3.9 and nothing beside it.  For each model and thread
-count one process of each side stays up; repetitions take turns, so that a noisy machine is noisy
-to both.  Prints a table and, with --json, writes every repetition to a file.
+Called by scripts/bench.sh.  Needs Python 3.9 and nothing beside it.  For each model, thread count
+and kind of pass one process of each side stays up, so that its peak memory is that pass's own;
+repetitions take turns, so that a noisy machine is noisy to both.  Prints a table and, with --json, writes every repetition to a file.
 """
 
 import argparse
@@ -67,44 +67,42 @@ def forward_flops(model):
     return depth * block + ends
 
 
-def measure(sides, model, threads, repetitions):
-    """{what: {side: [values]}} of alternated repetitions, and the peak memory after each part."""
-    found = {"gemm": {s.name: [] for s in sides}}
-    for what in ("forward", "step"):
-        found[what] = {s.name: [] for s in sides}
-        for side in sides:  # warm-up: pools, primitives, the peer's choice of mode
-            for _ in range(2):
-                side.ask(f"{what} {model} {threads}", "seconds")
-        for _ in range(repetitions):
-            for side in sides:
-                found[what][side.name].append(side.ask(f"{what} {model} {threads}", "seconds"))
-            for side in sides:
-                found["gemm"][side.name].append(side.ask(f"gemm {threads}", "gflops"))
-        found[what + " memory"] = {s.name: [s.ask("memory", "peak_bytes")] for s in sides}
+def measure(sides, what, model, threads, repetitions):
+    """{what: {side: [values]}} of alternated repetitions, the machine's rate and the peak memory."""
+    found = {name: {s.name: [] for s in sides} for name in (what, "gemm")}
+    for side in sides:  # warm-up: pools, primitives, the peer's choice of mode
+        for _ in range(2):
+            side.ask(f"{what} {model} {threads}", "seconds")
+    found["memory"] = {s.name: [s.ask("memory", "peak_bytes")] for s in sides}
+    for _ in range(repetitions):
+        for side in sides:
+            found[what][side.name].append(side.ask(f"{what} {model} {threads}", "seconds"))
+        for side in sides:
+            found["gemm"][side.name].append(side.ask(f"gemm {threads}", "gflops"))
     return found
 
 
-def rows(found, model, threads):
-    """The table's rows, and the machine's GEMM rate that their shares refer to."""
+def rows(found, what, model, threads):
+    """The table's rows; shares refer to the better side's GEMM rate."""
     median = {w: {s: statistics.median(v) for s, v in by.items()} for w, by in found.items()}
     rate = max(median["gemm"].values())
-    for what, factor in (("forward", 1), ("step", 3)):  # backward is twice the forward
-        torch = median[what].get("PyTorch")
-        for side, taken in median[what].items():
-            gflops = factor * BATCH * forward_flops(model) / taken / 1e9
-            yield {
-                "model": model,
-                "threads": threads,
-                "what": what,
-                "side": side,
-                "seconds": taken,
-                "images_per_second": BATCH / taken,
-                "gflops": gflops,
-                "gemm_gflops": median["gemm"][side],
-                "share_of_gemm": gflops / rate,
-                "peak_bytes": median[what + " memory"][side],
-                "times_pytorch": torch / taken if torch else None,
-            }
+    factor = {"forward": 1, "step": 3}[what]  # backward is twice the forward
+    torch = median[what].get("PyTorch")
+    for side, taken in median[what].items():
+        gflops = factor * BATCH * forward_flops(model) / taken / 1e9
+        yield {
+            "model": model,
+            "threads": threads,
+            "what": what,
+            "side": side,
+            "seconds": taken,
+            "images_per_second": BATCH / taken,
+            "gflops": gflops,
+            "gemm_gflops": median["gemm"][side],
+            "share_of_gemm": gflops / rate,
+            "peak_bytes": median["memory"][side],
+            "times_pytorch": torch / taken if torch else None,
+        }
 
 
 HEADER = (
@@ -164,15 +162,16 @@ def main():
     record = []
     for model in arguments.models:
         for threads in arguments.threads:
-            sides = start(arguments, model, threads)
-            try:
-                found = measure(sides, model, threads, arguments.repetitions)
-            finally:
-                for side in sides:
-                    side.close()
-            table = list(rows(found, model, threads))
-            print("\n".join(map(text, table)), flush=True)
-            record.append({"rows": table, "repetitions": found})
+            for what in ("forward", "step"):
+                sides = start(arguments, model, threads)
+                try:
+                    found = measure(sides, what, model, threads, arguments.repetitions)
+                finally:
+                    for side in sides:
+                        side.close()
+                table = list(rows(found, what, model, threads))
+                print("\n".join(map(text, table)), flush=True)
+                record.append({"rows": table, "repetitions": found})
     if arguments.json:
         arguments.json.write_text(json.dumps({"cpu": cpu_name(), "runs": record}, indent=1))
 

@@ -5,8 +5,10 @@ import Testing
 
 extension EndToEnd {
   @Suite(.serialized) struct BadInputs {
-    /// Seconds within which every rank has ended; the product's own aim on a quiet machine is 5.
-    static let patience = 10.0
+    /// Seconds within which every rank has ended.
+    static let patience = 5.0
+    /// What else the machine does delays a launch, but hardly this often.
+    static let tries = 4
 
     @Test(
       "ends at once on all ranks with one message and the documented exit code",
@@ -30,7 +32,14 @@ extension EndToEnd {
         ] {
           #expect(!ended.errors.contains(noise), "\(ended)")
         }
-        #expect(ended.seconds < Self.patience, "\(ranks) ranks: \(ended)")
+        var seconds = [ended.seconds]
+        while seconds.last! >= Self.patience && seconds.count < Self.tries {
+          let scratch = try Scratch()
+          seconds.append(
+            try latentflow(
+              row.command(scratch), ranks: ranks, under: row.wrapper(scratch)).seconds)
+        }
+        #expect(seconds.last! < Self.patience, "\(ranks) ranks: \(seconds)")
         print("bad input: \(row.name), \(ranks) ranks: \(Int(ended.seconds * 1000)) ms")
       }
     }

@@ -48,7 +48,7 @@ struct BenchCommand: ParsableCommand {
 
     func run() throws {
       try Job.run(threading) { job in
-        guard let work = try DiTBenchmark(name: model) else {
+        guard let work = DiTBenchmark(name: model) else {
           throw UserError(
             .usage, "--model", found: model, expected: "DiT-S/2, DiT-B/2, DiT-L/2, DiT-XL/2 …")
         }

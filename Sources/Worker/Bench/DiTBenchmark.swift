@@ -11,15 +11,16 @@ public final class DiTBenchmark {
 
   public let specification: NetworkSpecification
   public let batch: Int
-  private let network: Network
-  private let optimizer: DataParallelOptimizer
+  /// Made by the first forward pass or step: neither takes the other's memory.
+  private lazy var inference = makeInference()
+  private var training: (Network, DataParallelOptimizer)?
   private let x: Tensor
   private let t: Tensor
   private let target: Tensor
   private let labels: [Int]
 
   /// - Parameter name: a published size such as `DiT-S/2`; nil if there is none of that name.
-  public init?(name: String, batch: Int = 8) throws {
+  public init?(name: String, batch: Int = 8) {
     let parts = name.replacing("DiT-", with: "").split(separator: "/")
     guard parts.count == 2, let size = DiT.Configuration.size(String(parts[0])),
       let patch = Int(parts[1]), Self.resolution % patch == 0
@@ -29,13 +30,6 @@ public final class DiTBenchmark {
       DiT.Configuration(
         resolution: Self.resolution, channels: 4, patch: patch, width: size.width,
         depth: size.depth, heads: size.heads, classes: 1000, hasNullClass: true))
-    network = Network(specification)
-    var settings = DataParallelOptimizer.Settings()
-    settings.microBatches = 1
-    settings.average = .constant(decay: 0.9999)
-    optimizer = try DataParallelOptimizer(
-      network.store, communicator: SingleRank(), settings: settings)
-    optimizer.initialize(seed: 1)
     let shape: Shape = [batch, Self.resolution, Self.resolution, 4]
     x = Philox(seed: 1, stream: .noise).normal(shape)
     target = Philox(seed: 2, stream: .noise).normal(shape)
@@ -44,14 +38,34 @@ public final class DiTBenchmark {
   }
 
   public func forward() {
-    _ = network(x, t: t, condition: Condition(labels: labels))
+    _ = inference(x, t: t, condition: Condition(labels: labels))
   }
 
   public func step() throws {
+    let (network, optimizer) = try training ?? makeTraining()
+    training = (network, optimizer)
     _ = try optimizer.step(learningRate: 1e-4) { _ in
       meanSquaredError(
         network(Tape().ride(constant: x), t: t, condition: Condition(labels: labels)), target)
     }
+  }
+
+  private func makeInference() -> Network {
+    let network = Network(specification)
+    network.store.allocate(training: false)
+    network.store.initialize(seed: 1)
+    return network
+  }
+
+  private func makeTraining() throws -> (Network, DataParallelOptimizer) {
+    let network = Network(specification)
+    var settings = DataParallelOptimizer.Settings()
+    settings.microBatches = 1
+    settings.average = .constant(decay: 0.9999)
+    let optimizer = try DataParallelOptimizer(
+      network.store, communicator: SingleRank(), settings: settings)
+    optimizer.initialize(seed: 1)
+    return (network, optimizer)
   }
 }
 
