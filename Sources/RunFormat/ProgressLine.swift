@@ -10,10 +10,12 @@ public struct RunProgress: Sendable, Equatable {
   public var imagesPerSecond: Double?
   /// Seconds that the rest will take.
   public var secondsLeft: Double?
+  /// What else a person may want to know, at the end of the line.
+  public var detail: String?
 
   public init(
     step: Int, total: Int, loss: Double? = nil, gradientNorm: Double? = nil,
-    imagesPerSecond: Double? = nil, secondsLeft: Double? = nil
+    imagesPerSecond: Double? = nil, secondsLeft: Double? = nil, detail: String? = nil
   ) {
     self.step = step
     self.total = total
@@ -21,6 +23,7 @@ public struct RunProgress: Sendable, Equatable {
     self.gradientNorm = gradientNorm
     self.imagesPerSecond = imagesPerSecond
     self.secondsLeft = secondsLeft
+    self.detail = detail
   }
 
   /// `step 120/5000  loss 0.8312  412 images/s  ETA 6:12  gradient 1.04`
@@ -35,6 +38,7 @@ public struct RunProgress: Sendable, Equatable {
     }
     if let secondsLeft { entries.append("ETA \(RunProgress.clock(secondsLeft))") }
     if let gradientNorm { entries.append("gradient \(RunProgress.significant(gradientNorm))") }
+    if let detail { entries.append(detail) }
     var line = entries[0]
     for entry in entries.dropFirst() where line.count + 2 + entry.count <= width {
       line += "  " + entry

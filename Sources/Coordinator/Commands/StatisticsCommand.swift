@@ -1,0 +1,113 @@
+import ArgumentParser
+import Diagnostics
+import FlowData
+import FlowMetrics
+import FlowTensor
+import Foundation
+import Worker
+
+/// `latentflow statistics`
+struct StatisticsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "statistics",
+    abstract: "Mean and covariance of a data set's features, over all ranks; resumable.",
+    discussion: """
+      The file holds mu and sigma as pytorch-fid's do, and is read by it. Pictures are taken as they
+      are, without flips. A run that was killed goes on where it stopped (--work).
+
+      Example:
+        scripts/run.sh 2 latentflow statistics data/celeba --size 256 \\
+          --inception pt_inception-2015-12-05.pth --out celeba.npz
+      """)
+
+  /// Pictures of one work item.
+  static let itemSize = 32
+
+  @Argument(help: "A data set: a folder of images, or any other source.")
+  var data: String
+  @Option(help: "The file to write: .npz.")
+  var out: String
+  @Option(help: "Crop and scale all pictures to this side in pixels.")
+  var size: Int?
+  @Option(help: "Use only the first pictures, this many.")
+  var count: Int?
+  @Option(help: "Folder of finished items. (default: OUT.work)")
+  var work: String?
+  @OptionGroup var judging: FeatureOptions
+  @OptionGroup var threading: ThreadOptions
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    if let size, size < 1 { throw ValidationError("--size \(size): expected at least 1.") }
+    if let count, count < 2 { throw ValidationError("--count \(count): expected at least 2.") }
+  }
+
+  func run() throws {
+    try Job.run(threading) { job in
+      let (extractor, source) = try job.communicator.together {
+        if job.isCoordinator { try Preflight.requireWritableFolder(parentFolder(of: out)) }
+        return (
+          try judging.extractor(firstStage: nil), try ReferenceImages(data, size: size, count: count)
+        )
+      }
+      let found = try source.features(
+        extractor, job, folder: work ?? out + ".work", itemSize: Self.itemSize)
+      try job.communicator.together {
+        guard let found else { return }
+        let moments = found.moments
+        try NumPyWriter.write(
+          [
+            .init("mu", [moments.dimension], doubles: moments.mean),
+            .init("sigma", [moments.dimension, moments.dimension], doubles: moments.covariance),
+          ], toArchive: out)
+        if work == nil { try Disk.local.remove(out + ".work") }
+        try StandardOutput.write(
+          "\(source.count) pictures, \(extractor.name): \(out)\n")
+      }
+    }
+  }
+}
+
+/// The pictures of a data set as a reference for samples.
+struct ReferenceImages {
+  let path: String
+  let source: PreparedImages
+  let count: Int
+  private let size: Int?
+
+  init(_ path: String, size: Int?, count: Int?) throws {
+    self.path = path
+    self.size = size
+    source = try PreparedImages(
+      try openImageSource(path), fit: size.map { .centerCrop($0) })
+    try source.checkHeaders()
+    let wanted = count ?? source.count
+    guard source.count >= max(2, wanted) else {
+      throw UserError(
+        .badData, path, found: "\(source.count) pictures", expected: "at least \(max(2, wanted))")
+    }
+    self.count = wanted
+  }
+
+  /// Collective: features of all pictures; nil on other ranks than 0.
+  func features(
+    _ extractor: FeatureExtractor, _ job: Job, folder: String, itemSize: Int
+  ) throws -> ReferenceStatistics? {
+    let fingerprint = try job.communicator.together {
+      job.isCoordinator ? try source.fingerprint() : ""
+    }
+    let content = "\(fingerprint)\n\(extractor.name)\n\(extractor.hash)\n\(itemSize)\n"
+    let hash = Array(content.utf8).withUnsafeBytes { sha256Hex(of: $0) }
+    let work = FeatureWork(job: job, extractor: extractor)
+    let (rows, _, _) = try work.run(
+      FeatureRun(extractor, source, itemSize: itemSize), folder: "\(folder)/\(hash.prefix(16))",
+      itemSize: itemSize, count: count, "features of \(path)")
+    return try job.communicator.together {
+      try rows.map {
+        ReferenceStatistics(
+          path: path, hash: fingerprint,
+          features: try $0.features(dimension: extractor.dimension).features)
+      }
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import Diagnostics
+import FlowComm
+import FlowData
+import FlowTensor
+
+/// What an evaluation keeps of one sample, as a row of a `RowFile`: evaluations of the field and
+/// label as Int32, then D features as Float.
+public struct FeatureRow {
+  public static func bytes(dimension: Int) -> Int { 8 + 4 * dimension }
+
+  /// Features of rows, [n][D], and the evaluations of each.
+  public static func unpack(
+    _ bytes: [UInt8], dimension: Int
+  ) -> (features: [Float], evaluations: [Int]) {
+    let stride = Self.bytes(dimension: dimension)
+    let count = bytes.count / stride
+    var evaluations = [Int](repeating: 0, count: count)
+    let features = [Float](unsafeUninitializedCapacity: count * dimension) { buffer, filled in
+      bytes.withUnsafeBytes { raw in
+        for i in 0..<count {
+          evaluations[i] = Int(raw.loadUnaligned(fromByteOffset: i * stride, as: Int32.self))
+          UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[
+            i * dimension * 4..<(i + 1) * dimension * 4]
+          ).copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[i * stride + 8..<(i + 1) * stride]))
+        }
+      }
+      filled = count * dimension
+    }
+    return (features, evaluations)
+  }
+}
+
+/// The pictures of one work item: always a full batch, so that a picture's features have the same
+/// bits however many are asked for.
+public struct PictureItem {
+  public var pictures: [ImageBuffer]
+  public var labels: [Int]?
+  /// Evaluations of the velocity field; nil for pictures that were not drawn.
+  public var evaluations: [Int]?
+
+  public init(_ pictures: [ImageBuffer], labels: [Int]? = nil, evaluations: [Int]? = nil) {
+    (self.pictures, self.labels, self.evaluations) = (pictures, labels, evaluations)
+  }
+}
+
+/// Pictures → features, over the ranks of a job.
+public struct FeatureRun {
+  public struct Progress {
+    public var done: Int
+    public var total: Int
+    /// Pictures that each rank has finished since the run began.
+    public var byRank: [Int]
+  }
+
+  let extractor: FeatureExtractor
+  let item: (Int) throws -> PictureItem
+
+  /// - Parameter item: makes the pictures of item k; the same whichever rank calls it.
+  public init(_ extractor: FeatureExtractor, item: @escaping (Int) throws -> PictureItem) {
+    (self.extractor, self.item) = (extractor, item)
+  }
+
+  /// Samples of a network.
+  public init(_ extractor: FeatureExtractor, _ sampler: Sampler, _ pixels: PixelPipeline) {
+    self.init(extractor) { k in
+      let sampled = try sampler(item: k)
+      return PictureItem(
+        try pixels(sampled.images), labels: sampled.labels, evaluations: sampled.evaluations)
+    }
+  }
+
+  /// Pictures of a data set, never flipped.
+  public init(_ extractor: FeatureExtractor, _ source: any ImageSource, itemSize: Int) {
+    self.init(extractor) { k in
+      let first = k * itemSize
+      let found = try (first..<min(first + itemSize, source.count)).map { try source.image($0) }
+      return PictureItem(found + Array(repeating: found[0], count: itemSize - found.count))
+    }
+  }
+
+  /// Collective: computes the items that `rows` lacks. A slow rank just gets fewer of them.
+  ///
+  /// - Parameters:
+  ///   - rows: on rank 0; nil elsewhere.
+  ///   - sendsPictures: the same on all ranks: `picture` gets every new picture.
+  ///   - picture: on rank 0, with the picture's index.
+  ///   - progress: on rank 0, after each item.
+  public func run(
+    into rows: RowFile?, _ communicator: any Communicator, sendsPictures: Bool = false,
+    picture: (Int, ImageBuffer) throws -> Void = { _, _ in }, progress: (Progress) -> Void
+  ) throws {
+    let lists = try communicator.allGather(rows.map { $0.remaining.map(Int64.init) } ?? [])
+    let facts = try communicator.allReduce(
+      [Int64(rows?.count ?? 0), Int64(rows?.itemRows ?? 0)], .max)
+    let (total, itemRows) = (Int(facts[0]), Int(facts[1]))
+    func wanted(_ item: Int) -> Int { min(itemRows, total - item * itemRows) }
+    let remaining = lists[0].map(Int.init)
+    var report = Progress(
+      done: total - remaining.reduce(0) { $0 + wanted($1) }, total: total,
+      byRank: [Int](repeating: 0, count: communicator.size))
+    let rank = communicator.rank
+    try WorkQueue(communicator).run(count: remaining.count) { k in
+      try withUnsafeBytes(of: Int64(rank)) { Array($0) }
+        + pack(remaining[k], count: wanted(remaining[k]), pictures: sendsPictures)
+    } deliver: { k, bytes in
+      let sender = Int(bytes.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) })
+      let count = wanted(remaining[k])
+      try keep(
+        Array(bytes.dropFirst(8)), item: remaining[k], count: count, in: rows!,
+        picture: sendsPictures ? picture : nil)
+      report.done += count
+      report.byRank[sender] += count
+      progress(report)
+    }
+  }
+
+  /// Rows of an item and, where asked for, pixels behind them.
+  private func pack(_ k: Int, count: Int, pictures: Bool) throws -> [UInt8] {
+    let made = try item(k)
+    let features = extractor.features(made.pictures)  // [itemSize, D]
+    let d = features.shape[1]
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count * FeatureRow.bytes(dimension: d))
+    for i in 0..<count {
+      withUnsafeBytes(of: Int32(made.evaluations?[i] ?? 0)) { bytes += $0 }
+      withUnsafeBytes(of: Int32(made.labels?[i] ?? -1)) { bytes += $0 }
+      bytes += UnsafeRawBufferPointer(start: features.base + i * d, count: 4 * d)
+    }
+    guard pictures else { return bytes }
+    withUnsafeBytes(of: Int32(made.pictures[0].width)) { bytes += $0 }
+    withUnsafeBytes(of: Int32(made.pictures[0].height)) { bytes += $0 }
+    for picture in made.pictures.prefix(count) { bytes += picture.pixels }
+    return bytes
+  }
+
+  private func keep(
+    _ bytes: [UInt8], item k: Int, count: Int, in rows: RowFile,
+    picture: ((Int, ImageBuffer) throws -> Void)?
+  ) throws {
+    let end = count * rows.rowBytes
+    if let picture {
+      func extent(_ at: Int) -> Int {
+        Int(bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: at, as: Int32.self) })
+      }
+      let (width, height) = (extent(end), extent(end + 4))
+      let size = width * height * 3
+      for i in 0..<count {
+        let start = end + 8 + i * size
+        try picture(
+          k * rows.itemRows + i,
+          ImageBuffer(width: width, height: height, pixels: Array(bytes[start..<start + size])))
+      }
+    }
+    try rows.write(item: k, Array(bytes.prefix(end)))
+  }
+}
