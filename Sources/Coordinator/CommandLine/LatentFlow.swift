@@ -22,7 +22,7 @@ public struct LatentFlow: ParsableCommand {
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
       SampleCommand.self, InspectCommand.self, DebugCommand.self, BenchCommand.self,
-      ConfigCommand.self,
+      ConfigCommand.self, ImportConfigCommand.self,
     ])
 
   public init() {}

@@ -52,6 +52,20 @@ struct RunData {
 
   /// Labels, flips and posterior that the configuration asks of the cache.
   private static func check(_ config: RunConfig, _ d: LatentCacheDescription) throws {
+    if let shape = config.data.latentShape {
+      guard shape == d.latentShape else {
+        throw UserError(
+          .config, "data.latent_shape", found: "\(shape), and \(config.data.cache) holds latents "
+            + "of \(d.latentShape)", expected: "\(d.latentShape)",
+          advice: "name another cache, or drop the field to take what it holds")
+      }
+    }
+    let context = config.model.contextChannels
+    guard context == 0 else {
+      throw UserError(
+        .config, "model.context_channels", found: "\(context), and \(config.data.cache) holds no "
+          + "context", expected: "0")
+    }
     let classes = config.model.classes
     if classes > 0 && (!d.hasLabels || d.classNames.count > classes) {
       throw UserError(
