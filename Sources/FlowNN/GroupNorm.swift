@@ -17,10 +17,13 @@ public struct GroupNorm {
 
   /// - Parameters:
   ///   - x: [B, …, C]
+  ///   - modulation: scale and shift of each sample, [B, C] each
   ///   - activation: `.none` or `.silu`
-  public func callAsFunction(_ x: Tensor, activation: Activation = .none) -> Tensor {
+  public func callAsFunction(
+    _ x: Tensor, modulation: (scale: Tensor, shift: Tensor)? = nil, activation: Activation = .none
+  ) -> Tensor {
     groupNorm(
-      x, groups: groups, weight: weight.tensor, bias: bias.tensor, eps: eps,
-      activation: activation)
+      x, groups: groups, weight: weight.tensor, bias: bias.tensor, modulation: modulation,
+      eps: eps, activation: activation)
   }
 }

@@ -93,6 +93,33 @@ extension Tensor {
     let dxs = gradient
     return tape.record(y) { dy in dxs?.add(consuming: dy) }
   }
+
+  /// x + v, with v shared by the pixels or tokens of a sample.
+  ///
+  /// - Parameter v: [B, C] for x [B, …, C]
+  public func adding(perSample v: Tensor) -> Tensor {
+    precondition(
+      shape.rank >= 2 && v.shape == [shape[0], shape[-1]],
+      "cannot add \(v.shape) to the pixels of \(shape)")
+    let (b, c) = (shape[0], shape[-1])
+    let pixels = count / max(1, b * c)
+    let y = Tensor(uninitialized: shape)
+    parallelFor(b * pixels, grain: max(1, Kernel.grain / max(1, c))) { rows in
+      for r in rows { lf_add(base + r * c, v.base + r / pixels * c, y.base + r * c, c) }
+    }
+    guard let tape = tape ?? v.tape else { return y }
+    let (dxs, dvs) = (gradient, v.gradient)
+    return tape.record(y, leaves: [dxs, dvs]) { dy in
+      dvs?.add { d, beta in
+        for sample in 0..<b {
+          Kernel.columnSums(
+            dy.base + sample * pixels * c, rows: pixels, columns: c, into: d + sample * c,
+            beta: beta)
+        }
+      }
+      dxs?.add(consuming: dy)
+    }
+  }
 }
 
 /// Concatenation along the innermost axis: [B, …, C1], [B, …, C2] → [B, …, C1 + C2].
@@ -101,19 +128,27 @@ public func concatenate(_ a: Tensor, _ b: Tensor) -> Tensor {
     a.shape.dims.dropLast() == b.shape.dims.dropLast(),
     "cannot concatenate \(a.shape) and \(b.shape) along the innermost axis")
   let (rows, ca, cb) = (a.shape.rows, a.shape[-1], b.shape[-1])
-  let y = Tensor(uninitialized: Shape(a.shape.dims.dropLast() + [ca + cb]))
-  for r in 0..<rows {
-    (y.base + r * (ca + cb)).update(from: a.base + r * ca, count: ca)
-    (y.base + r * (ca + cb) + ca).update(from: b.base + r * cb, count: cb)
+  let c = ca + cb
+  let grain = max(1, Kernel.grain / max(1, c))
+  let y = Tensor(uninitialized: Shape(a.shape.dims.dropLast() + [c]))
+  parallelFor(rows, grain: grain) { range in
+    for r in range {
+      (y.base + r * c).update(from: a.base + r * ca, count: ca)
+      (y.base + r * c + ca).update(from: b.base + r * cb, count: cb)
+    }
   }
   guard let tape = a.tape ?? b.tape else { return y }
   let (das, dbs) = (a.gradient, b.gradient)
   return tape.record(y, leaves: [das, dbs]) { dy in
     das?.add { d, beta in
-      for r in 0..<rows { lf_accumulate(dy.base + r * (ca + cb), d + r * ca, beta, ca) }
+      parallelFor(rows, grain: grain) { range in
+        for r in range { lf_accumulate(dy.base + r * c, d + r * ca, beta, ca) }
+      }
     }
     dbs?.add { d, beta in
-      for r in 0..<rows { lf_accumulate(dy.base + r * (ca + cb) + ca, d + r * cb, beta, cb) }
+      parallelFor(rows, grain: grain) { range in
+        for r in range { lf_accumulate(dy.base + r * c + ca, d + r * cb, beta, cb) }
+      }
     }
   }
 }

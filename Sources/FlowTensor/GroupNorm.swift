@@ -3,6 +3,10 @@ import CKernels
 /// Group normalisation, channels last, with an optional SiLU behind it.
 /// Wu & He 2018, arXiv 1803.08494, eqs. 1–7.
 ///
+/// With a modulation, y = f((x̂·weight + bias)·(1 + scale) + shift), scale and shift shared by the
+/// pixels of a sample: «adaptive group normalization» of Dhariwal & Nichol 2021, arXiv 2105.05233,
+/// section 3. It costs no pass over the pixels of its own.
+///
 /// Statistics are those of one sample and group over all pixels, summed in Double over fixed
 /// chunks of pixels in pixel order: the result does not depend on the number of threads. Only mean
 /// and 1/σ are kept for the pullback.
@@ -10,35 +14,46 @@ import CKernels
 /// - Parameters:
 ///   - x: [B, …, C], e.g. [B, H, W, C]
 ///   - weight, bias: [C]
+///   - modulation: scale and shift, [B, C] each
 ///   - activation: `.none` or `.silu`
 /// - Returns: [B, …, C]
 public func groupNorm(
-  _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor, eps: Float = 1e-6,
+  _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor,
+  modulation: (scale: Tensor, shift: Tensor)? = nil, eps: Float = 1e-6,
   activation: Activation = .none
 ) -> Tensor {
-  let c = x.shape[-1]
+  let (b, c) = (x.shape[0], x.shape[-1])
   precondition(
     x.shape.rank >= 2 && c % groups == 0 && weight.shape == [c] && bias.shape == [c],
     "groupNorm of \(x.shape) in \(groups) groups, weight \(weight.shape), bias \(bias.shape)")
+  if let modulation {
+    precondition(
+      modulation.scale.shape == [b, c] && modulation.shift.shape == [b, c],
+      "groupNorm of \(x.shape) modulated by \(modulation.scale.shape), \(modulation.shift.shape)")
+  }
   precondition(activation != .geluTanh, "groupNorm has no GELU behind it")
   let plan = GroupNormPlan(
-    batch: x.shape[0], pixels: x.count / max(1, x.shape[0] * c), channels: c, groups: groups,
+    batch: b, pixels: x.count / max(1, b * c), channels: c, groups: groups,
     activate: activation == .silu)
+  let affine = GroupNormAffine(batch: b, weight, bias, modulation)
   let y = Tensor(uninitialized: x.shape)
   let statistics = plan.statistics(x.base, eps: eps)
-  plan.apply(x.base, statistics, weight.base, bias.base, into: y.base)
+  plan.apply(x.base, statistics, affine, into: y.base)
 
   guard let tape = x.tape else { return y }
   let (xs, xo, dxs) = (x.storage, x.offset, x.gradient)
-  let (ws, wo, dws) = (weight.storage, weight.offset, weight.gradient)
-  let (bs, bo, dbs) = (bias.storage, bias.offset, bias.gradient)
-  return tape.record(y, leaves: [dws, dbs]) { dy in
-    let sums = plan.pullbackSums(xs.base + xo, statistics, ws.base + wo, bs.base + bo, dy.base)
-    dws?.add { d, beta in sums.addWeightGradient(into: d, beta: beta) }
-    dbs?.add { d, beta in sums.addBiasGradient(into: d, beta: beta) }
+  let (dws, dbs) = (weight.gradient, bias.gradient)
+  let (dss, dhs) = (modulation?.scale.gradient, modulation?.shift.gradient)
+  return tape.record(y, leaves: [dws, dbs, dss, dhs]) { dy in
+    let sums = plan.pullbackSums(xs.base + xo, statistics, affine, dy.base)
+    dws?.add { d, beta in affine.addOverBatch(sums.product, into: d, beta: beta) }
+    dbs?.add { d, beta in affine.addOverBatch(sums.gradient, into: d, beta: beta) }
+    dss?.add { d, beta in affine.addScaleGradient(sums, into: d, beta: beta) }
+    dhs?.add { d, beta in
+      for i in 0..<b * c { d[i] = Float(sums.gradient[i]) + (beta == 0 ? 0 : d[i]) }
+    }
     dxs?.add { d, beta in
-      plan.pullback(
-        xs.base + xo, statistics, ws.base + wo, bs.base + bo, dy.base, sums, into: d, beta: beta)
+      plan.pullback(xs.base + xo, statistics, affine, dy.base, sums, into: d, beta: beta)
     }
   }
 }
@@ -50,26 +65,61 @@ private struct GroupNormStatistics {
 }
 
 /// Σ g and Σ g·x̂ over the pixels of every sample and channel, [B, C] each; g is the gradient with
-/// respect to x̂·weight + bias.
+/// respect to what the affine map gives.
 private struct GroupNormSums {
-  let batch: Int
-  let channels: Int
   var gradient: [Double]
   var product: [Double]
+}
 
-  func addWeightGradient(into d: UnsafeMutablePointer<Float>, beta: Float) {
-    add(product, into: d, beta: beta)
+/// The affine map behind the normalisation, z = x̂·weight + bias with an own weight and bias for
+/// every sample: weight·(1 + scale) and bias·(1 + scale) + shift.
+private struct GroupNormAffine {
+  let batch: Int
+  /// Before modulation, [C].
+  let plainWeight, plainBias: [Float]
+  /// 1 + scale, [B, C]; nil without a modulation.
+  let gain: [Float]?
+  /// [B, C]
+  let weight, bias: [Float]
+
+  init(
+    batch: Int, _ weight: Tensor, _ bias: Tensor, _ modulation: (scale: Tensor, shift: Tensor)?
+  ) {
+    let (w, b) = (weight.values, bias.values)
+    let c = w.count
+    self.batch = batch
+    (plainWeight, plainBias) = (w, b)
+    gain = modulation.map { m in m.scale.values.map { 1 + $0 } }
+    if let gain, let shift = modulation?.shift.values {
+      self.weight = gain.indices.map { w[$0 % c] * gain[$0] }
+      self.bias = gain.indices.map { b[$0 % c] * gain[$0] + shift[$0] }
+    } else {
+      self.weight = Array(repeating: w, count: batch).flatMap { $0 }
+      self.bias = Array(repeating: b, count: batch).flatMap { $0 }
+    }
   }
 
-  func addBiasGradient(into d: UnsafeMutablePointer<Float>, beta: Float) {
-    add(gradient, into: d, beta: beta)
-  }
-
-  private func add(_ sums: [Double], into d: UnsafeMutablePointer<Float>, beta: Float) {
-    for c in 0..<channels {
+  /// d[c] = beta·d[c] + Σ_b sums[b, c]·(1 + scale[b, c])
+  func addOverBatch(_ sums: [Double], into d: UnsafeMutablePointer<Float>, beta: Float) {
+    let c = plainWeight.count
+    for j in 0..<c {
       var total = 0.0
-      for b in 0..<batch { total += sums[b * channels + c] }
-      d[c] = Float(total) + (beta == 0 ? 0 : d[c])
+      for i in stride(from: j, to: batch * c, by: c) {
+        total += gain == nil ? sums[i] : sums[i] * Double(gain![i])
+      }
+      d[j] = Float(total) + (beta == 0 ? 0 : d[j])
+    }
+  }
+
+  /// z = (x̂·w + b)·(1 + scale) + shift has the slope x̂·w + b in the scale.
+  func addScaleGradient(
+    _ sums: GroupNormSums, into d: UnsafeMutablePointer<Float>, beta: Float
+  ) {
+    let c = plainWeight.count
+    for i in 0..<batch * c {
+      let slope =
+        Double(plainWeight[i % c]) * sums.product[i] + Double(plainBias[i % c]) * sums.gradient[i]
+      d[i] = Float(slope) + (beta == 0 ? 0 : d[i])
     }
   }
 }
@@ -168,70 +218,58 @@ private struct GroupNormPlan {
   }
 
   /// rstd·weight, [B, C].
-  private func scales(_ s: GroupNormStatistics, _ weight: UnsafePointer<Float>) -> [Float] {
-    s.rstd.indices.map { s.rstd[$0] * weight[$0 % channels] }
+  private func scales(_ s: GroupNormStatistics, _ affine: GroupNormAffine) -> [Float] {
+    zip(s.rstd, affine.weight).map { $0 * $1 }
   }
 
   func apply(
-    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ weight: UnsafePointer<Float>,
-    _ bias: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ affine: GroupNormAffine,
+    into y: UnsafeMutablePointer<Float>
   ) {
     let c = channels
-    s.mean.withUnsafeBufferPointer { means in
-      scales(s, weight).withUnsafeBufferPointer { scales in
-        let (mean, scale) = (means.baseAddress!, scales.baseAddress!)
-        forChunks { b, p, _ in
-          let i = (b * pixels + p.lowerBound) * c
-          lf_group_norm_apply(
-            x + i, mean + b * c, scale + b * c, bias, y + i, silu, p.count, c)
-        }
+    withPointers(s.mean, scales(s, affine), affine.bias) { mean, scale, bias in
+      forChunks { b, p, _ in
+        let i = (b * pixels + p.lowerBound) * c
+        lf_group_norm_apply(
+          x + i, mean + b * c, scale + b * c, bias + b * c, y + i, silu, p.count, c)
       }
     }
   }
 
   func pullbackSums(
-    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ weight: UnsafePointer<Float>,
-    _ bias: UnsafePointer<Float>, _ dy: UnsafePointer<Float>
+    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ affine: GroupNormAffine,
+    _ dy: UnsafePointer<Float>
   ) -> GroupNormSums {
     let c = channels
-    let scales = scales(s, weight)
-    let sums = s.mean.withUnsafeBufferPointer { means in
+    let sums = withPointers(s.mean, scales(s, affine), affine.bias) { mean, scale, bias in
       s.rstd.withUnsafeBufferPointer { rstds in
-        scales.withUnsafeBufferPointer { scales in
-          let (mean, rstd, scale) = (means.baseAddress!, rstds.baseAddress!, scales.baseAddress!)
-          return chunkSums { b, p, sum, product in
-            let i = (b * pixels + p.lowerBound) * c
-            lf_group_norm_pullback_sums(
-              x + i, mean + b * c, rstd + b * c, scale + b * c, bias, dy + i, sum, product, silu,
-              p.count, c)
-          }
+        let rstd = rstds.baseAddress!
+        return chunkSums { b, p, sum, product in
+          let i = (b * pixels + p.lowerBound) * c
+          lf_group_norm_pullback_sums(
+            x + i, mean + b * c, rstd + b * c, scale + b * c, bias + b * c, dy + i, sum, product,
+            silu, p.count, c)
         }
       }
     }
-    return GroupNormSums(batch: batch, channels: c, gradient: sums.first, product: sums.second)
+    return GroupNormSums(gradient: sums.first, product: sums.second)
   }
 
   /// dx = rstd·(ĝ − mean(ĝ) − x̂·mean(ĝ·x̂)), ĝ = g·weight, means over the sample's group.
   func pullback(
-    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ weight: UnsafePointer<Float>,
-    _ bias: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, _ sums: GroupNormSums,
-    into dx: UnsafeMutablePointer<Float>, beta: Float
+    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ affine: GroupNormAffine,
+    _ dy: UnsafePointer<Float>, _ sums: GroupNormSums, into dx: UnsafeMutablePointer<Float>,
+    beta: Float
   ) {
     let c = channels
-    let (offsets, slopes) = pullbackCoefficients(s, weight, sums)
-    s.mean.withUnsafeBufferPointer { means in
-      scales(s, weight).withUnsafeBufferPointer { scales in
-        offsets.withUnsafeBufferPointer { offsets in
-          slopes.withUnsafeBufferPointer { slopes in
-            let (mean, scale) = (means.baseAddress!, scales.baseAddress!)
-            let (offset, slope) = (offsets.baseAddress!, slopes.baseAddress!)
-            forChunks { b, p, _ in
-              let i = (b * pixels + p.lowerBound) * c
-              lf_group_norm_pullback_apply(
-                x + i, mean + b * c, scale + b * c, bias, offset + b * c, slope + b * c, dy + i,
-                dx + i, beta, silu, p.count, c)
-            }
-          }
+    let (offsets, slopes) = pullbackCoefficients(s, affine, sums)
+    withPointers(s.mean, scales(s, affine), affine.bias) { mean, scale, bias in
+      withPointers(offsets, slopes, slopes) { offset, slope, _ in
+        forChunks { b, p, _ in
+          let i = (b * pixels + p.lowerBound) * c
+          lf_group_norm_pullback_apply(
+            x + i, mean + b * c, scale + b * c, bias + b * c, offset + b * c, slope + b * c,
+            dy + i, dx + i, beta, silu, p.count, c)
         }
       }
     }
@@ -239,7 +277,7 @@ private struct GroupNormPlan {
 
   /// −rstd·mean(ĝ) and −rstd²·mean(ĝ·x̂), [B, C] each.
   private func pullbackCoefficients(
-    _ s: GroupNormStatistics, _ weight: UnsafePointer<Float>, _ sums: GroupNormSums
+    _ s: GroupNormStatistics, _ affine: GroupNormAffine, _ sums: GroupNormSums
   ) -> (offset: [Float], slope: [Float]) {
     let c = channels
     let n = Double(pixels * width)
@@ -247,18 +285,31 @@ private struct GroupNormPlan {
     var slope = offset
     for b in 0..<batch {
       for g in 0..<groups {
+        let range = b * c + g * width..<b * c + (g + 1) * width
         var (gradient, product) = (0.0, 0.0)
-        for j in g * width..<(g + 1) * width {
-          gradient += Double(weight[j]) * sums.gradient[b * c + j]
-          product += Double(weight[j]) * sums.product[b * c + j]
+        for i in range {
+          gradient += Double(affine.weight[i]) * sums.gradient[i]
+          product += Double(affine.weight[i]) * sums.product[i]
         }
-        let rstd = Double(s.rstd[b * c + g * width])
-        for j in g * width..<(g + 1) * width {
-          offset[b * c + j] = Float(-rstd * gradient / n)
-          slope[b * c + j] = Float(-rstd * rstd * product / n)
+        let rstd = Double(s.rstd[range.lowerBound])
+        for i in range {
+          offset[i] = Float(-rstd * gradient / n)
+          slope[i] = Float(-rstd * rstd * product / n)
         }
       }
     }
     return (offset, slope)
+  }
+}
+
+/// The first elements of three arrays.
+private func withPointers<Result>(
+  _ a: [Float], _ b: [Float], _ c: [Float],
+  _ body: (UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>) -> Result
+) -> Result {
+  a.withUnsafeBufferPointer { a in
+    b.withUnsafeBufferPointer { b in
+      c.withUnsafeBufferPointer { c in body(a.baseAddress!, b.baseAddress!, c.baseAddress!) }
+    }
   }
 }

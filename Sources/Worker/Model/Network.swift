@@ -6,10 +6,14 @@ import FlowTensor
 /// Which network, with everything that its construction needs.
 public enum NetworkSpecification: Equatable, Sendable {
   case dit(DiT.Configuration)
+  case dhariwal(DhariwalUNet.Configuration)
+  case song(SongUNet.Configuration)
 
   private var configuration: any NetworkConfiguration {
     switch self {
     case .dit(let c): c
+    case .dhariwal(let c): c
+    case .song(let c): c
     }
   }
 
@@ -28,6 +32,8 @@ public enum NetworkSpecification: Equatable, Sendable {
   fileprivate func build(_ scope: Scope) -> any VelocityNetwork {
     switch self {
     case .dit(let c): DiT(c, scope)
+    case .dhariwal(let c): DhariwalUNet(c, scope)
+    case .song(let c): SongUNet(c, scope)
     }
   }
 }

@@ -5,8 +5,8 @@ import FlowModels
 import FlowNN
 import FlowTensor
 
-/// Replays a case of a velocity network (`A_*`): the velocity, with and without labels, guided, and the gradients
-/// of mean((out − target)²).
+/// Replays a case of a velocity network (`A_*`, `B_*`): the velocity, with and without labels,
+/// guided, and the gradients of mean((out − target)²).
 ///
 /// - Returns: one row per output and input gradient, and the worst parameter gradient.
 /// - Throws: `UserError` of status `badData` if the case is not one of a network that is built.
@@ -50,7 +50,13 @@ private func variants(
     rows.append(try c.row("out_scalar_t", nchw(out).values))
   }
   if let scale = c.config["run"]?["cfg_scale"]?.double {
-    let out = guided(network(firstHalfTwice(x), t: t, condition: condition), c, Float(scale))
+    var halves = condition
+    if let labels = condition.labels, network.specification.dropsSecondHalf {
+      let half = labels.count / 2
+      let nulls = Array(repeating: network.specification.nullLabel!, count: half)
+      halves.labels = labels.prefix(half) + nulls
+    }
+    let out = guided(network(firstHalfTwice(x), t: t, condition: halves), c, Float(scale))
     rows.append(try c.row("cfg_out", nchw(out).values))
   }
   if c.contains(.outputs, "label_emb_dropped"), let labels = condition.labels,
@@ -110,6 +116,7 @@ extension NetworkSpecification {
   init?(reference config: JSONValue, _ path: String) throws {
     switch config["class"]?.string {
     case "LFM.DiT", "LFM.DiT_models": self = .dit(try DiT.Configuration(config, path))
+    case "LFM.get_edm_network": try self.init(edm: config, path)
     default: return nil
     }
   }
