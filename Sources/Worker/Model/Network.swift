@@ -6,10 +6,12 @@ import FlowTensor
 /// Which network, with everything that its construction needs.
 public enum NetworkSpecification: Equatable, Sendable {
   case dit(DiT.Configuration)
+  case efficient(EfficientUNet.Configuration)
 
   private var configuration: any NetworkConfiguration {
     switch self {
     case .dit(let c): c
+    case .efficient(let c): c
     }
   }
 
@@ -28,6 +30,7 @@ public enum NetworkSpecification: Equatable, Sendable {
   fileprivate func build(_ scope: Scope) -> any VelocityNetwork {
     switch self {
     case .dit(let c): DiT(c, scope)
+    case .efficient(let c): EfficientUNet(c, scope)
     }
   }
 }

@@ -25,6 +25,7 @@ private func isComparable(_ c: ReferenceCase, _ output: String) -> Bool {
 private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   switch c.name.prefix(2) {
   case "A_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
+  case "D_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
   case "E_": return try replayAutoencoderCase(c)
   case "H_": return try replaySolverCase(c)
   case "J_": return try replayTrainingCase(c)
