@@ -93,33 +93,6 @@ extension Tensor {
     let dxs = gradient
     return tape.record(y) { dy in dxs?.add(consuming: dy) }
   }
-
-  /// x + v, with v shared by the pixels or tokens of a sample.
-  ///
-  /// - Parameter v: [B, C] for x [B, …, C]
-  public func adding(perSample v: Tensor) -> Tensor {
-    precondition(
-      shape.rank >= 2 && v.shape == [shape[0], shape[-1]],
-      "cannot add \(v.shape) to the pixels of \(shape)")
-    let (b, c) = (shape[0], shape[-1])
-    let pixels = count / max(1, b * c)
-    let y = Tensor(uninitialized: shape)
-    parallelFor(b * pixels, grain: max(1, Kernel.grain / max(1, c))) { rows in
-      for r in rows { lf_add(base + r * c, v.base + r / pixels * c, y.base + r * c, c) }
-    }
-    guard let tape = tape ?? v.tape else { return y }
-    let (dxs, dvs) = (gradient, v.gradient)
-    return tape.record(y, leaves: [dxs, dvs]) { dy in
-      dvs?.add { d, beta in
-        for sample in 0..<b {
-          Kernel.columnSums(
-            dy.base + sample * pixels * c, rows: pixels, columns: c, into: d + sample * c,
-            beta: beta)
-        }
-      }
-      dxs?.add(consuming: dy)
-    }
-  }
 }
 
 /// Concatenation along the innermost axis: [B, …, C1], [B, …, C2] → [B, …, C1 + C2].

@@ -3,10 +3,6 @@ import CKernels
 /// Group normalisation, channels last, with an optional SiLU behind it.
 /// Wu & He 2018, arXiv 1803.08494, eqs. 1–7.
 ///
-/// With a modulation, y = f((x̂·weight + bias)·(1 + scale) + shift), scale and shift shared by the
-/// pixels of a sample: «adaptive group normalization» of Dhariwal & Nichol 2021, arXiv 2105.05233,
-/// section 3. It costs no pass over the pixels of its own.
-///
 /// Statistics are those of one sample and group over all pixels, summed in Double over fixed
 /// chunks of pixels in pixel order: the result does not depend on the number of threads. Only mean
 /// and 1/σ are kept for the pullback.
@@ -14,46 +10,111 @@ import CKernels
 /// - Parameters:
 ///   - x: [B, …, C], e.g. [B, H, W, C]
 ///   - weight, bias: [C]
-///   - modulation: scale and shift, [B, C] each
 ///   - activation: `.none` or `.silu`
 /// - Returns: [B, …, C]
 public func groupNorm(
-  _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor,
-  modulation: (scale: Tensor, shift: Tensor)? = nil, eps: Float = 1e-6,
+  _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor, eps: Float = 1e-6,
   activation: Activation = .none
 ) -> Tensor {
-  let (b, c) = (x.shape[0], x.shape[-1])
-  precondition(
-    x.shape.rank >= 2 && c % groups == 0 && weight.shape == [c] && bias.shape == [c],
-    "groupNorm of \(x.shape) in \(groups) groups, weight \(weight.shape), bias \(bias.shape)")
-  if let modulation {
-    precondition(
-      modulation.scale.shape == [b, c] && modulation.shift.shape == [b, c],
-      "groupNorm of \(x.shape) modulated by \(modulation.scale.shape), \(modulation.shift.shape)")
+  let plan = GroupNormPlan(x, groups, weight, bias, activation)
+  let affine = GroupNormAffine(plan) { _, c in (weight.base[c], bias.base[c]) }
+  let (dws, dbs) = (weight.gradient, bias.gradient)
+  return normalize(x, plan, affine, eps: eps, leaves: [dws, dbs]) { sums in
+    dws?.add { d, beta in sums.addOverBatch(into: d, beta: beta) { sums.product[$0] } }
+    dbs?.add { d, beta in sums.addOverBatch(into: d, beta: beta) { sums.gradient[$0] } }
   }
-  precondition(activation != .geluTanh, "groupNorm has no GELU behind it")
-  let plan = GroupNormPlan(
-    batch: b, pixels: x.count / max(1, b * c), channels: c, groups: groups,
-    activate: activation == .silu)
-  let affine = GroupNormAffine(batch: b, weight, bias, modulation)
+}
+
+/// `groupNorm` with the modulation of each sample, [B, C] each, where there is one.
+public func groupNorm(
+  _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor,
+  modulation: (scale: Tensor, shift: Tensor)?, eps: Float = 1e-6, activation: Activation = .none
+) -> Tensor {
+  guard let modulation else {
+    return groupNorm(
+      x, groups: groups, weight: weight, bias: bias, eps: eps, activation: activation)
+  }
+  return groupNorm(
+    x, groups: groups, weight: weight, bias: bias, shift: modulation.shift,
+    scale: modulation.scale, eps: eps, activation: activation)
+}
+
+/// Group normalisation whose result a condition scales and shifts before the activation:
+/// f(norm(x)·(1 + scale) + shift).  Dhariwal & Nichol 2021, arXiv 2105.05233, eq. 10.
+///
+/// - Parameters:
+///   - x: [B, …, C]
+///   - weight, bias: [C]
+///   - shift, scale: [B, C]
+///   - activation: `.none` or `.silu`
+/// - Returns: [B, …, C]
+public func groupNorm(
+  _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor, shift: Tensor, scale: Tensor,
+  eps: Float = 1e-6, activation: Activation = .none
+) -> Tensor {
+  let plan = GroupNormPlan(x, groups, weight, bias, activation)
+  let c = plan.channels
+  precondition(
+    shift.shape == [plan.batch, c] && scale.shape == [plan.batch, c],
+    "groupNorm: \(x.shape) modulated by \(shift.shape) and \(scale.shape)")
+  let affine = GroupNormAffine(plan) { i, c in
+    let factor = 1 + scale.base[i]
+    return (weight.base[c] * factor, bias.base[c] * factor + shift.base[i])
+  }
+  let (dws, dbs) = (weight.gradient, bias.gradient)
+  let (dss, dhs) = (scale.gradient, shift.gradient)
+  let (w, b, s) = (weight.detached, bias.detached, scale.detached)
+  return normalize(
+    x, plan, affine, eps: eps, tape: x.tape ?? scale.tape ?? shift.tape,
+    leaves: [dws, dbs, dss, dhs]
+  ) { sums in
+    let (gradient, product) = (sums.gradient, sums.product)
+    dws?.add { d, beta in
+      sums.addOverBatch(into: d, beta: beta) { Double(1 + s.base[$0]) * product[$0] }
+    }
+    dbs?.add { d, beta in
+      sums.addOverBatch(into: d, beta: beta) { Double(1 + s.base[$0]) * gradient[$0] }
+    }
+    dss?.add { d, beta in
+      sums.add(into: d, beta: beta) {
+        Double(w.base[$0 % c]) * product[$0] + Double(b.base[$0 % c]) * gradient[$0]
+      }
+    }
+    dhs?.add { d, beta in sums.add(into: d, beta: beta) { gradient[$0] } }
+  }
+}
+
+/// - Parameter pullback: adds the gradients of what `affine` was made of.
+private func normalize(
+  _ x: Tensor, _ plan: GroupNormPlan, _ affine: GroupNormAffine, eps: Float, tape: Tape? = nil,
+  leaves: [Gradient?], _ pullback: @escaping (GroupNormSums) -> Void
+) -> Tensor {
   let y = Tensor(uninitialized: x.shape)
   let statistics = plan.statistics(x.base, eps: eps)
   plan.apply(x.base, statistics, affine, into: y.base)
 
-  guard let tape = x.tape else { return y }
+  guard let tape = tape ?? x.tape else { return y }
   let (xs, xo, dxs) = (x.storage, x.offset, x.gradient)
-  let (dws, dbs) = (weight.gradient, bias.gradient)
-  let (dss, dhs) = (modulation?.scale.gradient, modulation?.shift.gradient)
-  return tape.record(y, leaves: [dws, dbs, dss, dhs]) { dy in
+  return tape.record(y, leaves: leaves) { dy in
     let sums = plan.pullbackSums(xs.base + xo, statistics, affine, dy.base)
-    dws?.add { d, beta in affine.addOverBatch(sums.product, into: d, beta: beta) }
-    dbs?.add { d, beta in affine.addOverBatch(sums.gradient, into: d, beta: beta) }
-    dss?.add { d, beta in affine.addScaleGradient(sums, into: d, beta: beta) }
-    dhs?.add { d, beta in
-      for i in 0..<b * c { d[i] = Float(sums.gradient[i]) + (beta == 0 ? 0 : d[i]) }
-    }
+    pullback(sums)
     dxs?.add { d, beta in
       plan.pullback(xs.base + xo, statistics, affine, dy.base, sums, into: d, beta: beta)
+    }
+  }
+}
+
+/// y = x̂·gain + offset, [B, C] each.
+private struct GroupNormAffine {
+  private(set) var gain: [Float] = []
+  private(set) var offset: [Float] = []
+
+  /// - Parameter value: of index b·C + c and channel c.
+  init(_ plan: GroupNormPlan, _ value: (_ i: Int, _ c: Int) -> (gain: Float, offset: Float)) {
+    for i in 0..<plan.batch * plan.channels {
+      let (gain, offset) = value(i, i % plan.channels)
+      self.gain.append(gain)
+      self.offset.append(offset)
     }
   }
 }
@@ -65,62 +126,27 @@ private struct GroupNormStatistics {
 }
 
 /// Σ g and Σ g·x̂ over the pixels of every sample and channel, [B, C] each; g is the gradient with
-/// respect to what the affine map gives.
+/// respect to x̂·gain + offset.
 private struct GroupNormSums {
+  let batch: Int
+  let channels: Int
   var gradient: [Double]
   var product: [Double]
-}
 
-/// The affine map behind the normalisation, z = x̂·weight + bias with an own weight and bias for
-/// every sample: weight·(1 + scale) and bias·(1 + scale) + shift.
-private struct GroupNormAffine {
-  let batch: Int
-  /// Before modulation, [C].
-  let plainWeight, plainBias: [Float]
-  /// 1 + scale, [B, C]; nil without a modulation.
-  let gain: [Float]?
-  /// [B, C]
-  let weight, bias: [Float]
-
-  init(
-    batch: Int, _ weight: Tensor, _ bias: Tensor, _ modulation: (scale: Tensor, shift: Tensor)?
+  /// d[c] += Σ_b term(b·C + c)
+  func addOverBatch(
+    into d: UnsafeMutablePointer<Float>, beta: Float, _ term: (_ i: Int) -> Double
   ) {
-    let (w, b) = (weight.values, bias.values)
-    let c = w.count
-    self.batch = batch
-    (plainWeight, plainBias) = (w, b)
-    gain = modulation.map { m in m.scale.values.map { 1 + $0 } }
-    if let gain, let shift = modulation?.shift.values {
-      self.weight = gain.indices.map { w[$0 % c] * gain[$0] }
-      self.bias = gain.indices.map { b[$0 % c] * gain[$0] + shift[$0] }
-    } else {
-      self.weight = Array(repeating: w, count: batch).flatMap { $0 }
-      self.bias = Array(repeating: b, count: batch).flatMap { $0 }
-    }
-  }
-
-  /// d[c] = beta·d[c] + Σ_b sums[b, c]·(1 + scale[b, c])
-  func addOverBatch(_ sums: [Double], into d: UnsafeMutablePointer<Float>, beta: Float) {
-    let c = plainWeight.count
-    for j in 0..<c {
+    for c in 0..<channels {
       var total = 0.0
-      for i in stride(from: j, to: batch * c, by: c) {
-        total += gain == nil ? sums[i] : sums[i] * Double(gain![i])
-      }
-      d[j] = Float(total) + (beta == 0 ? 0 : d[j])
+      for b in 0..<batch { total += term(b * channels + c) }
+      d[c] = Float(total) + (beta == 0 ? 0 : d[c])
     }
   }
 
-  /// z = (x̂·w + b)·(1 + scale) + shift has the slope x̂·w + b in the scale.
-  func addScaleGradient(
-    _ sums: GroupNormSums, into d: UnsafeMutablePointer<Float>, beta: Float
-  ) {
-    let c = plainWeight.count
-    for i in 0..<batch * c {
-      let slope =
-        Double(plainWeight[i % c]) * sums.product[i] + Double(plainBias[i % c]) * sums.gradient[i]
-      d[i] = Float(slope) + (beta == 0 ? 0 : d[i])
-    }
+  /// d[i] += term(i), i = b·C + c
+  func add(into d: UnsafeMutablePointer<Float>, beta: Float, _ term: (_ i: Int) -> Double) {
+    for i in 0..<batch * channels { d[i] = Float(term(i)) + (beta == 0 ? 0 : d[i]) }
   }
 }
 
@@ -130,6 +156,17 @@ private struct GroupNormPlan {
   let channels: Int
   let groups: Int
   let activate: Bool
+
+  init(_ x: Tensor, _ groups: Int, _ weight: Tensor, _ bias: Tensor, _ activation: Activation) {
+    let c = x.shape[-1]
+    precondition(
+      x.shape.rank >= 2 && c % groups == 0 && weight.shape == [c] && bias.shape == [c],
+      "groupNorm of \(x.shape) in \(groups) groups, weight \(weight.shape), bias \(bias.shape)")
+    precondition(activation != .geluTanh, "groupNorm has no GELU behind it")
+    (batch, channels, self.groups) = (x.shape[0], c, groups)
+    pixels = x.count / max(1, batch * c)
+    activate = activation == .silu
+  }
 
   private var width: Int { channels / groups }
   private var silu: Int32 { activate ? 1 : 0 }
@@ -217,9 +254,9 @@ private struct GroupNormPlan {
     return result
   }
 
-  /// rstd·weight, [B, C].
+  /// rstd·gain, [B, C].
   private func scales(_ s: GroupNormStatistics, _ affine: GroupNormAffine) -> [Float] {
-    zip(s.rstd, affine.weight).map { $0 * $1 }
+    s.rstd.indices.map { s.rstd[$0] * affine.gain[$0] }
   }
 
   func apply(
@@ -227,7 +264,7 @@ private struct GroupNormPlan {
     into y: UnsafeMutablePointer<Float>
   ) {
     let c = channels
-    withPointers(s.mean, scales(s, affine), affine.bias) { mean, scale, bias in
+    withPointers(s.mean, scales(s, affine), affine.offset) { mean, scale, bias in
       forChunks { b, p, _ in
         let i = (b * pixels + p.lowerBound) * c
         lf_group_norm_apply(
@@ -241,7 +278,7 @@ private struct GroupNormPlan {
     _ dy: UnsafePointer<Float>
   ) -> GroupNormSums {
     let c = channels
-    let sums = withPointers(s.mean, scales(s, affine), affine.bias) { mean, scale, bias in
+    let sums = withPointers(s.mean, scales(s, affine), affine.offset) { mean, scale, bias in
       s.rstd.withUnsafeBufferPointer { rstds in
         let rstd = rstds.baseAddress!
         return chunkSums { b, p, sum, product in
@@ -252,10 +289,10 @@ private struct GroupNormPlan {
         }
       }
     }
-    return GroupNormSums(gradient: sums.first, product: sums.second)
+    return GroupNormSums(batch: batch, channels: c, gradient: sums.first, product: sums.second)
   }
 
-  /// dx = rstd·(ĝ − mean(ĝ) − x̂·mean(ĝ·x̂)), ĝ = g·weight, means over the sample's group.
+  /// dx = rstd·(ĝ − mean(ĝ) − x̂·mean(ĝ·x̂)), ĝ = g·gain, means over the sample's group.
   func pullback(
     _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ affine: GroupNormAffine,
     _ dy: UnsafePointer<Float>, _ sums: GroupNormSums, into dx: UnsafeMutablePointer<Float>,
@@ -263,8 +300,8 @@ private struct GroupNormPlan {
   ) {
     let c = channels
     let (offsets, slopes) = pullbackCoefficients(s, affine, sums)
-    withPointers(s.mean, scales(s, affine), affine.bias) { mean, scale, bias in
-      withPointers(offsets, slopes, slopes) { offset, slope, _ in
+    withPointers(s.mean, scales(s, affine), affine.offset) { mean, scale, bias in
+      withPointers(offsets, slopes) { offset, slope in
         forChunks { b, p, _ in
           let i = (b * pixels + p.lowerBound) * c
           lf_group_norm_pullback_apply(
@@ -285,16 +322,15 @@ private struct GroupNormPlan {
     var slope = offset
     for b in 0..<batch {
       for g in 0..<groups {
-        let range = b * c + g * width..<b * c + (g + 1) * width
         var (gradient, product) = (0.0, 0.0)
-        for i in range {
-          gradient += Double(affine.weight[i]) * sums.gradient[i]
-          product += Double(affine.weight[i]) * sums.product[i]
+        for j in g * width..<(g + 1) * width {
+          gradient += Double(affine.gain[b * c + j]) * sums.gradient[b * c + j]
+          product += Double(affine.gain[b * c + j]) * sums.product[b * c + j]
         }
-        let rstd = Double(s.rstd[range.lowerBound])
-        for i in range {
-          offset[i] = Float(-rstd * gradient / n)
-          slope[i] = Float(-rstd * rstd * product / n)
+        let rstd = Double(s.rstd[b * c + g * width])
+        for j in g * width..<(g + 1) * width {
+          offset[b * c + j] = Float(-rstd * gradient / n)
+          slope[b * c + j] = Float(-rstd * rstd * product / n)
         }
       }
     }
@@ -302,14 +338,21 @@ private struct GroupNormPlan {
   }
 }
 
-/// The first elements of three arrays.
+/// The elements of arrays as pointers.
 private func withPointers<Result>(
-  _ a: [Float], _ b: [Float], _ c: [Float],
+  _ first: [Float], _ second: [Float],
+  _ body: (UnsafePointer<Float>, UnsafePointer<Float>) -> Result
+) -> Result {
+  first.withUnsafeBufferPointer { first in
+    second.withUnsafeBufferPointer { body(first.baseAddress!, $0.baseAddress!) }
+  }
+}
+
+private func withPointers<Result>(
+  _ first: [Float], _ second: [Float], _ third: [Float],
   _ body: (UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>) -> Result
 ) -> Result {
-  a.withUnsafeBufferPointer { a in
-    b.withUnsafeBufferPointer { b in
-      c.withUnsafeBufferPointer { c in body(a.baseAddress!, b.baseAddress!, c.baseAddress!) }
-    }
+  withPointers(first, second) { first, second in
+    third.withUnsafeBufferPointer { body(first, second, $0.baseAddress!) }
   }
 }

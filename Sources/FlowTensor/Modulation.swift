@@ -89,6 +89,34 @@ public func gatedResidual(_ x: Tensor, gate: Tensor, _ f: Tensor) -> Tensor {
   }
 }
 
+extension Tensor {
+  /// x + rows, one row for all tokens of a sample.
+  ///
+  /// - Parameter rows: [B, D], for x of [B, …, D]
+  public func adding(perSample rows: Tensor) -> Tensor {
+    let (b, t, d) = tokenExtents(self)
+    precondition(rows.shape == [b, d], "cannot add \(rows.shape) to each token of \(shape)")
+    let y = Tensor(uninitialized: shape)
+    parallelFor(b * t, grain: max(1, Kernel.grain / d)) { range in
+      forEachBatchPart(range, tokens: t) { batch, first, count in
+        (y.base + first * d).update(from: base + first * d, count: count * d)
+        lf_add_bias(y.base + first * d, rows.base + batch * d, count, d)
+      }
+    }
+    guard let tape = tape ?? rows.tape else { return y }
+    let (dxs, drs) = (gradient, rows.gradient)
+    return tape.record(y, leaves: [dxs, drs]) { dy in
+      drs?.add { dr, beta in
+        for i in 0..<b {
+          Kernel.columnSums(
+            dy.base + i * t * d, rows: t, columns: d, into: dr + i * d, beta: beta)
+        }
+      }
+      dxs?.add(consuming: dy)
+    }
+  }
+}
+
 /// [B, …, D] read as batch, tokens, width.
 private func tokenExtents(_ x: Tensor) -> (b: Int, t: Int, d: Int) {
   precondition(x.shape.rank >= 2, "expected [B, …, D], found \(x.shape)")

@@ -54,8 +54,10 @@ void lf_row_dots(const float *a, const float *b, float *out, size_t rows, size_t
 // heap.c: the heap grows by 16 MiB at a time, keeps what is freed, and holds blocks up to 32 MiB.
 void lf_keep_heap(void);
 
+#include "ckernels_attention.h"
 #include "ckernels_convolution.h"
 #include "ckernels_groupnorm.h"
+#include "ckernels_layout.h"
 #include "ckernels_optimizer.h"
 #include "ckernels_resample.h"
 #include "ckernels_solver.h"

@@ -29,7 +29,7 @@ extension ModelConfig {
         transformerDepth: layout.transformerDepth, contextWidth: layout.contextWidth)
       try refuse(configuration.flaw)
       return .layout(configuration)
-    case .efficientUNet(let unet): return .efficientUNet(try unet.configuration(latentShape))
+    case .efficientUNet(let unet): return .efficient(try unet.configuration(latentShape))
     }
   }
 

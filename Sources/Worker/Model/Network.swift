@@ -8,12 +8,14 @@ public enum NetworkSpecification: Equatable, Sendable {
   case dit(DiT.Configuration)
   case dhariwal(DhariwalUNet.Configuration)
   case song(SongUNet.Configuration)
+  case efficient(EfficientUNet.Configuration)
 
   private var configuration: any NetworkConfiguration {
     switch self {
     case .dit(let c): c
     case .dhariwal(let c): c
     case .song(let c): c
+    case .efficient(let c): c
     }
   }
 
@@ -34,6 +36,7 @@ public enum NetworkSpecification: Equatable, Sendable {
     case .dit(let c): DiT(c, scope)
     case .dhariwal(let c): DhariwalUNet(c, scope)
     case .song(let c): SongUNet(c, scope)
+    case .efficient(let c): EfficientUNet(c, scope)
     }
   }
 }

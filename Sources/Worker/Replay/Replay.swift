@@ -26,6 +26,7 @@ private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   switch c.name.prefix(2) {
   case "A_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
   case "B_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
+  case "D_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
   case "E_": return try replayAutoencoderCase(c)
   case "H_": return try replaySolverCase(c)
   case "J_": return try replayTrainingCase(c)

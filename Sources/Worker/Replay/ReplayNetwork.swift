@@ -5,8 +5,8 @@ import FlowModels
 import FlowNN
 import FlowTensor
 
-/// Replays a case of a velocity network (`A_*`, `B_*`): the velocity, with and without labels,
-/// guided, and the gradients of mean((out − target)²).
+/// Replays a case of a velocity network: the velocity, with and without labels, guided, and the
+/// gradients of mean((out − target)²).
 ///
 /// - Returns: one row per output and input gradient, and the worst parameter gradient.
 /// - Throws: `UserError` of status `badData` if the case is not one of a network that is built.
@@ -14,12 +14,13 @@ public func replayNetworkCase(_ c: ReferenceCase) throws -> [ReplayRow] {
   let network = try c.network(c.config, training: true)
   let store = network.store
   let labels = c.contains(.inputs, "y") ? try c.ints(.inputs, "y") : nil
-  let condition = Condition(labels: labels)
   let input = nhwc(try c.input("x"))  // [B, H, W, C]
   let t = try c.input("t")  // [B]
 
   let tape = Tape()
   let x = tape.ride(input)
+  let context = c.contains(.inputs, "context") ? tape.ride(nhwc(try c.input("context"))) : nil
+  let condition = Condition(labels: labels, context: context)
   let out = network(x, t: t, condition: condition)
   let loss = meanSquaredError(out, nhwc(try c.input("target")))
   var rows =
@@ -29,10 +30,13 @@ public func replayNetworkCase(_ c: ReferenceCase) throws -> [ReplayRow] {
   store.resetGradients()
   tape.backward(from: loss)
   store.settleGradients()
-  if case .relativeL2(let bound) = c.tolerance(.inputGradients, "x") {
-    let found = nchw(Tensor(x.shape, x.gradient?.values ?? []))
-    let error = relativeL2(found: found, expected: try c.doubles(.inputGradients, "x"))
-    rows.append(ReplayRow(name: "grad_inputs.x", error: error, tolerance: bound))
+  for (name, input) in [("x", x), ("context", context)] {
+    guard let input, case .relativeL2(let bound) = c.tolerance(.inputGradients, name) else {
+      continue
+    }
+    let found = nchw(Tensor(input.shape, input.gradient?.values ?? []))
+    let error = relativeL2(found: found, expected: try c.doubles(.inputGradients, name))
+    rows.append(ReplayRow(name: "grad_inputs.\(name)", error: error, tolerance: bound))
   }
   return rows.compactMap { $0 } + (try c.gradientRows { store[$0]?.gradient?.values })
 }
@@ -117,6 +121,7 @@ extension NetworkSpecification {
     switch config["class"]?.string {
     case "LFM.DiT", "LFM.DiT_models": self = .dit(try DiT.Configuration(config, path))
     case "LFM.get_edm_network": try self.init(edm: config, path)
+    case "fmboost.EfficientUNet": self = .efficient(try EfficientUNet.Configuration(config, path))
     default: return nil
     }
   }
