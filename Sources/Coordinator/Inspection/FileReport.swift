@@ -26,10 +26,13 @@ struct FileReport: InspectionReport {
   let elements: Int
   let tensors: [TensorEntry]
   let metadata: [String: String]
+  /// The network that has these weights, if it is a known one.
+  let network: NetworkReport?
 
   var isGood: Bool { true }
 
-  init(_ path: String) throws {
+  /// - Parameter question: nil leaves out the network.
+  init(_ path: String, _ question: CostQuestion? = nil) throws {
     let file = try SafetensorsFile(path)
     self.path = path
     bytes = file.byteCount
@@ -41,11 +44,28 @@ struct FileReport: InspectionReport {
     }
     self.elements = elements
     metadata = file.metadata
+    network = try question.flatMap { try FileReport.network(file, $0) }
+  }
+
+  private static func network(
+    _ file: SafetensorsFile, _ question: CostQuestion
+  ) throws -> NetworkReport? {
+    if file.metadata[ModelFileHeader.key] != nil {
+      let header = try ModelFileHeader(of: file)
+      let config = try RunConfig(ConfigDocument(text: header.config, name: file.path))
+      return NetworkReport(
+        try config.model.specification(latentShape: header.latentShape), config, question)
+    }
+    guard
+      let network = try RecognizedNetwork(file, resolution: question.latentShape?[0])
+    else { return nil }
+    return NetworkReport(
+      network.specification, nil, question, assumptions: network.assumptions)
   }
 
   /// Whether the file says that it holds a model's weights.
   private var holdsWeights: Bool {
-    metadata[ModelFileHeader.key] != nil || metadata["autoencoder"] != nil
+    metadata[ModelFileHeader.key] != nil || metadata["autoencoder"] != nil || network != nil
   }
 
   var text: String {
@@ -55,6 +75,7 @@ struct FileReport: InspectionReport {
       + "\(grouped(elements)) \(counted)\n"
     if !metadata.isEmpty { text += "\nmetadata\n" + metadataText }
     if !tensors.isEmpty { text += "\ntensors\n" + tensorsText }
+    if let network { text += "\n" + network.text }
     return text
   }
 

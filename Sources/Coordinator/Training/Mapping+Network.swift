@@ -113,3 +113,76 @@ extension EfficientUNetConfig {
     return configuration
   }
 }
+
+extension ModelConfig {
+  /// The configuration of a network that is known by its weights; what weights do not tell, such
+  /// as the probability of label dropout, has a value that fits.
+  init(_ specification: NetworkSpecification) {
+    switch specification {
+    case .dit(let c): self = .dit(DiTConfig(c))
+    case .dhariwal(let c):
+      self = .edm(
+        EDMConfig(c.shape, c.attendsToLabel ? .admContext : .adm, hasNull: c.hasNullRow))
+    case .song(let c):
+      self = .edm(EDMConfig(c.shape, c.variant == .ddpmpp ? .ddpmpp : .ncsnpp, hasNull: false))
+    case .adm(let c):
+      var adm = OriginalADMConfig()
+      adm.unet = OriginalADMConfig.Fields(c)
+      (adm.classes, adm.labelDropout) = (c.classes, c.hasNullClass ? 0.1 : 0)
+      self = .originalADM(adm)
+    case .layout(let c):
+      var layout = LayoutConfig()
+      layout.unet = OriginalADMConfig.Fields(c.trunk)
+      (layout.transformerDepth, layout.contextWidth) = (c.transformerDepth, c.contextWidth)
+      (layout.classes, layout.labelDropout) = (c.classes, c.trunk.hasNullClass ? 0.1 : 0)
+      self = .layout(layout)
+    case .efficient(let c): self = .efficientUNet(EfficientUNetConfig(c))
+    }
+  }
+}
+
+extension DiTConfig {
+  fileprivate init(_ c: DiT.Configuration) {
+    self.init()
+    (width, depth, heads, patch) = (c.width, c.depth, c.heads, c.patch)
+    (mlpRatio, timeScale) = (c.mlpRatio, Double(c.timeScale))
+    // One class without a null class is no label.
+    classes = c.classes == 1 && !c.hasNullClass ? 0 : c.classes
+    labelDropout = c.hasNullClass ? 0.1 : 0
+  }
+}
+
+extension EDMConfig {
+  fileprivate init(_ shape: EDMShape, _ family: Family, hasNull: Bool) {
+    self.init()
+    self.family = family
+    (channels, multipliers) = (shape.modelChannels, shape.channelMultipliers)
+    (blocks, attentionResolutions) = (shape.blocksPerLevel, shape.attentionResolutions)
+    (classes, contextChannels) = (shape.classes, shape.contextChannels)
+    labelDropout = hasNull ? 0.1 : 0
+  }
+}
+
+extension OriginalADMConfig.Fields {
+  fileprivate init(_ c: ADMUNet.Configuration) {
+    self.init()
+    (channels, multipliers) = (c.width, c.multiples.map { Int($0) })
+    (blocks, attentionFactors) = (c.residuals, c.attentionFactors)
+    (heads, headsUp, headChannels) = (c.heads, c.decoderHeads, c.headChannels)
+    (scaleShiftNorm, residualUpDown) = (c.usesScaleShiftNorm, c.resamplesInResiduals)
+    convolutionalResampling = c.resamplesByConvolution
+    newAttentionOrder = c.order == .partsFirst
+    contextChannels = c.contextChannels
+  }
+}
+
+extension EfficientUNetConfig {
+  fileprivate init(_ c: EfficientUNet.Configuration) {
+    self.init()
+    (channels, multipliers) = (c.width, c.multipliers)
+    (blocks, attentionFactors) = (c.residualsPerLevel, c.attentionFactors.sorted())
+    (heads, headWidth, linearAttention) = (c.heads, c.headWidth, c.linearAttention)
+    (scaleShiftNorm, convolutionalResampling) = (c.scalesAndShifts, c.resamplesByConvolution)
+    (poolFactor, contextChannels) = (c.poolFactor, c.contextChannels)
+  }
+}

@@ -32,16 +32,21 @@ public final class FirstStage {
   /// diffusers' `diffusion_pytorch_model.safetensors`; keys of either scheme.
   public static func autoencoder(_ path: String) throws -> FirstStage {
     let file = try SafetensorsFile(weightsFile(path))
+    // Whatever stands in front: `first_stage_model.` in a checkpoint of latent diffusion.
+    let group = WeightKeys(file.names).best(averaged: false) { group in
+      group.names.count { $0.hasPrefix("decoder.") || $0.hasPrefix("encoder.") }
+    }
+    let names = group?.names ?? []
     let configuration = try file.metadata["autoencoder"].map {
       try AutoencoderKL.Configuration(json: $0, file: file.path)
     } ?? AutoencoderKL.Configuration(
       inferredFrom: Dictionary(
-        try file.names.map { ($0, try file.shape($0)) }, uniquingKeysWith: { a, _ in a }),
+        try names.map { ($0, try file.shape(group!.key($0))) }, uniquingKeysWith: { a, _ in a }),
       file: file.path)
     let store = ParameterStore()
     let network = AutoencoderKL(configuration, store.scope)
     store.allocate(training: false)
-    let keys = AutoencoderKeys(configuration).keys(in: file.names)
+    let keys = AutoencoderKeys(configuration).keys(in: names)
     let byParameter = Dictionary(keys.map { ($1, $0) }, uniquingKeysWith: { a, _ in a })
     try loadParameters(into: store, from: file) { byParameter[$0] ?? $0 }
     return FirstStage(
