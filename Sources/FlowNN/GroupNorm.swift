@@ -23,4 +23,18 @@ public struct GroupNorm {
       x, groups: groups, weight: weight.tensor, bias: bias.tensor, eps: eps,
       activation: activation)
   }
+
+  /// f(norm(x)·(1 + scale) + shift).
+  ///
+  /// - Parameters:
+  ///   - x: [B, …, C]
+  ///   - shift, scale: [B, C]
+  ///   - activation: `.none` or `.silu`
+  public func callAsFunction(
+    _ x: Tensor, shift: Tensor, scale: Tensor, activation: Activation = .none
+  ) -> Tensor {
+    groupNorm(
+      x, groups: groups, weight: weight.tensor, bias: bias.tensor, shift: shift, scale: scale,
+      eps: eps, activation: activation)
+  }
 }

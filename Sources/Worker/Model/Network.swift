@@ -6,10 +6,14 @@ import FlowTensor
 /// Which network, with everything that its construction needs.
 public enum NetworkSpecification: Equatable, Sendable {
   case dit(DiT.Configuration)
+  case adm(ADMUNet.Configuration)
+  case layout(LayoutUNet.Configuration)
 
   private var configuration: any NetworkConfiguration {
     switch self {
     case .dit(let c): c
+    case .adm(let c): c
+    case .layout(let c): c
     }
   }
 
@@ -28,6 +32,8 @@ public enum NetworkSpecification: Equatable, Sendable {
   fileprivate func build(_ scope: Scope) -> any VelocityNetwork {
     switch self {
     case .dit(let c): DiT(c, scope)
+    case .adm(let c): ADMUNet(c, scope)
+    case .layout(let c): LayoutUNet(c, scope)
     }
   }
 }
