@@ -19,8 +19,8 @@ public func layerNorm(_ x: Tensor, shift: Tensor, scale: Tensor, epsilon: Float 
   let rstd = recording ? statistics.base + b * t : nil
   parallelFor(b * t, grain: max(1, Kernel.grain / d)) { range in
     forEachBatchPart(range, tokens: t) { batch, first, rows in
-      lf_layer_norm_modulate(
-        x.base + first * d, shift.base + batch * d, scale.base + batch * d, y.base + first * d,
+      lf_layer_norm(
+        x.base + first * d, shift.base + batch * d, scale.base + batch * d, 1, y.base + first * d,
         mean.map { $0 + first }, rstd.map { $0 + first }, epsilon, rows, d)
     }
   }
@@ -34,8 +34,8 @@ public func layerNorm(_ x: Tensor, shift: Tensor, scale: Tensor, epsilon: Float 
     let run = { (dx: UnsafeMutablePointer<Float>, beta: Float) in
       parallelFor(b, grain: 1) { range in
         for i in range {
-          lf_layer_norm_modulate_pullback(
-            xs.base + xo + i * t * d, ss.base + so + i * d, statistics.base + i * t,
+          lf_layer_norm_pullback(
+            xs.base + xo + i * t * d, ss.base + so + i * d, 1, statistics.base + i * t,
             statistics.base + b * t + i * t, dy.base + i * t * d, dx + i * t * d, beta,
             shiftSum.base + i * d, scaleSum.base + i * d, t, d)
         }

@@ -9,6 +9,8 @@ public enum NetworkSpecification: Equatable, Sendable {
   case dhariwal(DhariwalUNet.Configuration)
   case song(SongUNet.Configuration)
   case efficient(EfficientUNet.Configuration)
+  case adm(ADMUNet.Configuration)
+  case layout(LayoutUNet.Configuration)
 
   private var configuration: any NetworkConfiguration {
     switch self {
@@ -16,6 +18,8 @@ public enum NetworkSpecification: Equatable, Sendable {
     case .dhariwal(let c): c
     case .song(let c): c
     case .efficient(let c): c
+    case .adm(let c): c
+    case .layout(let c): c
     }
   }
 
@@ -37,6 +41,8 @@ public enum NetworkSpecification: Equatable, Sendable {
     case .dhariwal(let c): DhariwalUNet(c, scope)
     case .song(let c): SongUNet(c, scope)
     case .efficient(let c): EfficientUNet(c, scope)
+    case .adm(let c): ADMUNet(c, scope)
+    case .layout(let c): LayoutUNet(c, scope)
     }
   }
 }

@@ -19,7 +19,8 @@ public func replayNetworkCase(_ c: ReferenceCase) throws -> [ReplayRow] {
 
   let tape = Tape()
   let x = tape.ride(input)
-  let context = c.contains(.inputs, "context") ? tape.ride(nhwc(try c.input("context"))) : nil
+  let context =
+    c.contains(.inputs, "context") ? tape.ride(channelsLast(try c.input("context"))) : nil
   let condition = Condition(labels: labels, context: context)
   let out = network(x, t: t, condition: condition)
   let loss = meanSquaredError(out, nhwc(try c.input("target")))
@@ -34,12 +35,16 @@ public func replayNetworkCase(_ c: ReferenceCase) throws -> [ReplayRow] {
     guard let input, case .relativeL2(let bound) = c.tolerance(.inputGradients, name) else {
       continue
     }
-    let found = nchw(Tensor(input.shape, input.gradient?.values ?? []))
+    let gradient = Tensor(input.shape, input.gradient?.values ?? [])
+    let found = input.shape.rank == 4 ? nchw(gradient) : gradient
     let error = relativeL2(found: found, expected: try c.doubles(.inputGradients, name))
     rows.append(ReplayRow(name: "grad_inputs.\(name)", error: error, tolerance: bound))
   }
   return rows.compactMap { $0 } + (try c.gradientRows { store[$0]?.gradient?.values })
 }
+
+/// [B, C, H, W] → [B, H, W, C]; tokens, [B, S, D], as they are.
+private func channelsLast(_ x: Tensor) -> Tensor { x.shape.rank == 4 ? nhwc(x) : x }
 
 /// The same network asked in other ways, for the outputs that the case holds.
 private func variants(
@@ -122,6 +127,8 @@ extension NetworkSpecification {
     case "LFM.DiT", "LFM.DiT_models": self = .dit(try DiT.Configuration(config, path))
     case "LFM.get_edm_network": try self.init(edm: config, path)
     case "fmboost.EfficientUNet": self = .efficient(try EfficientUNet.Configuration(config, path))
+    case "LFM.UNetModel": self = .adm(try ADMUNet.Configuration(config, path))
+    case "LFM.UNetModelAttn": self = .layout(try LayoutUNet.Configuration(config, path))
     default: return nil
     }
   }
