@@ -69,14 +69,18 @@ let package = Package(
       name: "FlowCommTests",
       dependencies: ["FlowComm", "Diagnostics", "TestSupport", "comm-selftest"]),
     .testTarget(name: "RunFormatTests", dependencies: ["Diagnostics", "RunFormat"]),
-    .testTarget(name: "WorkerTests", dependencies: ["Worker", "FlowData", "TestSupport"]),
+    .testTarget(
+      name: "WorkerTests",
+      dependencies: [
+        "Worker", "Diagnostics", "FlowData", "FlowModels", "FlowNN", "FlowTensor", "TestSupport",
+      ]),
     .testTarget(
       name: "EndToEndTests",
       dependencies: ["FlowData", "TestSupport", "latentflow"]),
     .testTarget(
       name: "CoordinatorTests",
       dependencies: [
-        "Coordinator", "Diagnostics", "FlowComm", "FlowData", "FlowTensor", "RunFormat",
+        "Coordinator", "Diagnostics", "FlowComm", "FlowCore", "FlowData", "FlowTensor", "RunFormat",
         "TestSupport", "Worker",
         "latentflow",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -17,13 +17,12 @@ struct DescribedWeights {
   ///   - path: a run folder, a checkpoint folder, a weights file, or an argument file of LFM.
   ///   - weights: of an argument file, where they are not where it says.
   ///   - autoencoder: of a weights file without a header.
-  init(
-    _ path: String, averaged: Bool, weights: String?, _ autoencoder: String?
-  ) throws {
+  static func open(
+    _ path: String, averaged: Bool, weights: String?, autoencoder: String?
+  ) throws -> DescribedWeights {
     if let text = LFMArgumentFile.text(at: path) {
       let run = try LFMImport.run(LFMArgumentFile(text: text, name: path), name: path)
-      try self.init(run, path, weights)
-      return
+      return try DescribedWeights(run, path, weights)
     }
     if let weights {
       throw UserError(
@@ -31,35 +30,51 @@ struct DescribedWeights {
         expected: "one file of weights")
     }
     let (place, warnings) = try locateWeights(path, averaged: averaged)
-    file = try SafetensorsFile(place)
-    self.warnings = warnings
-    if file.metadata[ModelFileHeader.key] != nil {
-      header = try ModelFileHeader(of: file)
-      config = try RunConfig(ConfigDocument(text: header.config, name: place))
-      specification = try config.model.specification(latentShape: header.latentShape)
-      return
-    }
+    let file = try SafetensorsFile(place)
+    var described =
+      file.metadata[ModelFileHeader.key] == nil
+      ? try DescribedWeights(recognizing: file, averaged: averaged, autoencoder)
+      : try DescribedWeights(file)
+    described.warnings = warnings + described.warnings
+    return described
+  }
+
+  /// Weights of a run.
+  private init(_ file: SafetensorsFile) throws {
+    self.file = file
+    header = try ModelFileHeader(of: file)
+    config = try RunConfig(ConfigDocument(text: header.config, name: file.path))
+    specification = try config.model.specification(latentShape: header.latentShape)
+  }
+
+  /// Weights of which nothing is known but keys and shapes.
+  private init(
+    recognizing file: SafetensorsFile, averaged: Bool, _ autoencoder: String?
+  ) throws {
     guard let network = try RecognizedNetwork(file, averaged: averaged) else {
       throw UserError(
-        .badData, place, found: "weights of no network that is known",
+        .badData, file.path, found: "weights of no network that is known",
         expected: "those of a run of latentflow, or of a DiT, an EDM U-Net, an ADM or an "
           + "EfficientUNet",
-        advice: "`latentflow inspect \(place)` lists what it holds")
+        advice: "`latentflow inspect \(file.path)` lists what it holds")
     }
+    self.file = file
     specification = network.specification
     config = RunConfig(weightsOf: specification, autoencoder: autoencoder)
     header = ModelFileHeader(weightsOf: config, specification)
-    self.warnings.append(
-      "\(place): recognised as \(specification.kind), latents of \(specification.latentShape), "
-        + "trained as LFM does; assumed: "
-        + (network.assumptions.isEmpty ? "nothing" : network.assumptions.joined(separator: "; ")))
+    let shape = specification.latentShape.map(String.init).joined(separator: "×")
+    warnings = [
+      "\(file.path): recognised as \(specification.kind) on latents of \(shape), taken for a "
+        + "model of LFM; assumed: "
+        + (network.assumptions.isEmpty ? "nothing" : network.assumptions.joined(separator: "; "))
+    ]
   }
 
   /// The network of an argument file.
   private init(_ run: ImportedRun, _ path: String, _ weights: String?) throws {
     let named = run.weights ?? ""
     // LFM's scripts run in the folder above that of the argument files.
-    let places = [weights ?? named, weights ?? "\(parentFolder(of: path))/../\(named)"]
+    let places = weights.map { [$0] } ?? [named, "\(parentFolder(of: path))/../\(named)"]
     guard let place = places.first(where: FileManager.default.fileExists(atPath:)) else {
       throw UserError(
         .missingInput, places[0], found: "no such file", expected: "the weights of \(path)",

@@ -9,9 +9,9 @@ struct ImportConfigCommand: ParsableCommand {
     commandName: "import-config",
     abstract: "Turns a configuration of LFM or FMBoost into one of latentflow.",
     discussion: """
-      Reads an argument file of LFM (MODEL_TYPE=DiT-L/2 …), the config.yaml that LFM saves, a command
-      that starts one of its scripts, or a YAML file of FMBoost with its overrides; says of each
-      field what became of it. Nothing is run.
+      Reads an argument file of LFM (MODEL_TYPE=DiT-L/2 …), the config.yaml that LFM saves, a
+      command that starts one of its scripts, or a YAML file of FMBoost with its overrides; says
+      of each field what became of it. Nothing is run.
 
       Examples:
         latentflow import-config test_args/celeb256_dit.txt

@@ -24,7 +24,8 @@ struct LoadedModel {
   init(
     _ path: String, averaged: Bool, autoencoder: String?, weights: String? = nil, warn: Bool
   ) throws {
-    let described = try DescribedWeights(path, averaged: averaged, weights: weights, autoencoder)
+    let described = try DescribedWeights.open(
+      path, averaged: averaged, weights: weights, autoencoder: autoencoder)
     if warn { described.warnings.forEach(StandardError.say) }
     (file, header, config) = (described.file.path, described.header, described.config)
     (specification, sampling) = (described.specification, described.sampling)
@@ -32,7 +33,7 @@ struct LoadedModel {
     guard config.model.contextChannels == 0 else {
       throw UserError(
         .config, file, at: "model.context_channels", found: "\(config.model.contextChannels)",
-        expected: "0: `sample` has no context to give", advice: nil)
+        expected: "0: `sample` has no context to give")
     }
     network = Network(specification)
     network.store.allocate(training: false)

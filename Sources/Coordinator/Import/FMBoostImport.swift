@@ -169,7 +169,8 @@ struct FMBoostImport {
       given.noteIfGiven(Self.net + "dropout", .kept, "there is none")
     }
     let (inputs, outputs) = (
-      try given.integer(Self.net + "in_channels", as: "model.context_channels, beyond the latent's"),
+      try given.integer(
+        Self.net + "in_channels", as: "model.context_channels, beyond the latent's"),
       try given.integer(Self.net + "out_channels", as: "data.latent_shape")
     )
     guard inputs >= outputs else {

@@ -155,7 +155,8 @@ struct LFMImport {
         + "--autoencoder \(oneLine(given.text("pretrained_autoencoder_ckpt") ?? "")) "
         + "--out \(oneLine(run.config.data.cache))")
     if LFMDataset.named(set)?.hasLabels != true, run.config.model.classes > 0 {
-      run.advice.append("the reference trains without labels on \(oneLine(set)): set model.classes=0")
+      run.advice.append(
+        "the reference trains without labels on \(oneLine(set)): set model.classes=0")
     }
   }
 

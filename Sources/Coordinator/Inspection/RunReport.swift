@@ -2,6 +2,7 @@ import Diagnostics
 import FlowData
 import Foundation
 import RunFormat
+import Worker
 
 /// A run folder: where it ran, how far it came, and its checkpoints.
 struct RunReport: InspectionReport {
@@ -57,14 +58,21 @@ struct RunReport: InspectionReport {
   ) -> NetworkReport? {
     // What is damaged or gone is told above; a report of the rest does not fail for it.
     guard let config = try? RunConfig.load(file: folder.configPath) else { return nil }
-    let shape = question.latentShape ?? (try? config.latentShape())
-      ?? (try? store.latestGood().0).flatMap { checkpoint in
-        (try? SafetensorsFile(checkpoint.model)).flatMap { try? ModelFileHeader(of: $0) }
-      }?.latentShape
+    var shape = question.latentShape
+    if shape == nil { shape = try? config.latentShape() }
+    if shape == nil { shape = latentShape(store) }
     guard let shape, let network = try? config.model.specification(latentShape: shape) else {
       return nil
     }
     return NetworkReport(network, config, question)
+  }
+
+  /// [H, W, C] that the last good checkpoint has in its header.
+  private static func latentShape(_ store: CheckpointStore) -> [Int]? {
+    guard let (checkpoint, _) = try? store.latestGood(), let checkpoint,
+      let file = try? SafetensorsFile(checkpoint.model)
+    else { return nil }
+    return (try? ModelFileHeader(of: file))?.latentShape
   }
 
   var text: String {

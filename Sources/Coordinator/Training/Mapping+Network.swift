@@ -7,7 +7,7 @@ import Worker
 extension ModelConfig {
   /// - Parameter latentShape: [H, W, C] of the data.
   /// - Throws: `UserError` of status `config` for extents that no such network has.
-  func specification(latentShape: [Int]) throws -> NetworkSpecification {
+  public func specification(latentShape: [Int]) throws -> NetworkSpecification {
     guard latentShape[0] == latentShape[1] else {
       throw UserError(
         .config, "model.kind",

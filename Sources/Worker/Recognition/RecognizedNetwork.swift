@@ -77,7 +77,9 @@ struct WeightShapes {
   /// known data set has so many classes.
   func classes(rows: Int) -> (classes: Int, hasNull: Bool, assumption: String?) {
     if rows == 1 { return (1, false, nil) }
-    if [10, 100, 1000].contains(rows) { return (rows, false, "\(rows) classes without a null class") }
+    if [10, 100, 1000].contains(rows) {
+      return (rows, false, "\(rows) classes without a null class")
+    }
     return (rows - 1, true, "\(rows - 1) classes; the last of \(rows) labels is the null class")
   }
 }
@@ -113,8 +115,8 @@ extension WeightShapes {
 
   /// The U-Nets of EDM: `enc.32x32_conv` and so on.
   func edm() -> RecognizedNetwork? {
-    guard let first = shapes.keys.first(where: { $0.hasPrefix("enc.") && $0.hasSuffix("_conv.weight") }),
-      let resolution = Int(first.dropFirst(4).prefix { $0 != "x" }),
+    let first = shapes.keys.first { $0.hasPrefix("enc.") && $0.hasSuffix("_conv.weight") }
+    guard let first, let resolution = Int(first.dropFirst(4).prefix { $0 != "x" }),
       let stem = shape(first, rank: 4), let time = shape("map_layer0.weight", rank: 2),
       let last = shape("out_conv.weight", rank: 4)
         ?? shape("dec.\(resolution)x\(resolution)_aux_conv.weight", rank: 4)
