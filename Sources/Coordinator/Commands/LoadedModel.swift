@@ -30,11 +30,7 @@ struct LoadedModel {
     (file, header, config) = (described.file.path, described.header, described.config)
     (specification, sampling) = (described.specification, described.sampling)
     hash = try sha256Hex(ofFile: file)
-    guard config.model.contextChannels == 0 else {
-      throw UserError(
-        .config, file, at: "model.context_channels", found: "\(config.model.contextChannels)",
-        expected: "0: `sample` has no context to give")
-    }
+    try config.model.section.refuseContext(of: file)
     network = Network(specification)
     network.store.allocate(training: false)
     try loadParameters(into: network.store, from: described.file, averaged: averaged)

@@ -99,11 +99,24 @@ public protocol NetworkSection: ConfigSection {
   var classes: Int { get }
   var labelDropout: Double { get }
   var contextChannels: Int { get }
+  /// The field that makes the network need a context beside state and label; nil if none does.
+  var contextField: String? { get }
   func validate(_ check: ConfigCheck) throws
 }
 
 extension NetworkSection {
   public var contextChannels: Int { 0 }
+  public var contextField: String? { contextChannels > 0 ? "model.context_channels" : nil }
+
+  /// Throws `.config` for a network that needs a context, which nobody gives it here.
+  func refuseContext(of subject: String) throws {
+    guard let contextField else { return }
+    throw UserError(
+      .config, subject, at: contextField,
+      found: contextChannels > 0
+        ? "a context of \(contextChannels) channels" : "a network that attends to a layout",
+      expected: "a network of latents and labels alone")
+  }
 
   func validateLabels(_ check: ConfigCheck) throws {
     try check.that(

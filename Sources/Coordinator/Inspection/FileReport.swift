@@ -28,6 +28,8 @@ struct FileReport: InspectionReport {
   let metadata: [String: String]
   /// The network that has these weights, if it is a known one.
   let network: NetworkReport?
+  /// What an autoencoder's weights are, if they are that.
+  let autoencoder: String?
 
   var isGood: Bool { true }
 
@@ -45,6 +47,12 @@ struct FileReport: InspectionReport {
     self.elements = elements
     metadata = file.metadata
     network = try question.flatMap { try FileReport.network(file, $0) }
+    autoencoder =
+      question != nil && network == nil
+      ? (try? FirstStage.describe(file)).map { stage in
+        "AutoencoderKL, \(stage.latentChannels) latent channels, a latent pixel for "
+          + "\(stage.downsamplingFactor)×\(stage.downsamplingFactor) pixels"
+      } : nil
   }
 
   private static func network(
@@ -65,7 +73,7 @@ struct FileReport: InspectionReport {
 
   /// Whether the file says that it holds a model's weights.
   private var holdsWeights: Bool {
-    metadata[ModelFileHeader.key] != nil || metadata["autoencoder"] != nil || network != nil
+    metadata[ModelFileHeader.key] != nil || autoencoder != nil || network != nil
   }
 
   var text: String {
@@ -76,6 +84,7 @@ struct FileReport: InspectionReport {
     if !metadata.isEmpty { text += "\nmetadata\n" + metadataText }
     if !tensors.isEmpty { text += "\ntensors\n" + tensorsText }
     if let network { text += "\n" + network.text }
+    if let autoencoder { text += "\nnetwork \(autoencoder)\n" }
     return text
   }
 

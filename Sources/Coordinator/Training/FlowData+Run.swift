@@ -60,12 +60,7 @@ struct RunData {
           advice: "name another cache, or drop the field to take what it holds")
       }
     }
-    let context = config.model.contextChannels
-    guard context == 0 else {
-      throw UserError(
-        .config, "model.context_channels", found: "\(context), and \(config.data.cache) holds no "
-          + "context", expected: "0")
-    }
+    try config.model.section.refuseContext(of: config.data.cache)
     let classes = config.model.classes
     if classes > 0 && (!d.hasLabels || d.classNames.count > classes) {
       throw UserError(

@@ -32,7 +32,22 @@ public final class FirstStage {
   /// diffusers' `diffusion_pytorch_model.safetensors`; keys of either scheme.
   public static func autoencoder(_ path: String) throws -> FirstStage {
     let file = try SafetensorsFile(weightsFile(path))
-    // Whatever stands in front: `first_stage_model.` in a checkpoint of latent diffusion.
+    let (configuration, names) = try configuration(file)
+    let store = ParameterStore()
+    let network = AutoencoderKL(configuration, store.scope)
+    store.allocate(training: false)
+    let keys = AutoencoderKeys(configuration).keys(in: names)
+    let byParameter = Dictionary(keys.map { ($1, $0) }, uniquingKeysWith: { a, _ in a })
+    try loadParameters(into: store, from: file) { byParameter[$0] ?? $0 }
+    return FirstStage(
+      .autoencoder(network, store), hash: try sha256Hex(ofFile: file.path), path: file.path)
+  }
+
+  /// Extents of the autoencoder whose weights `file` holds, and their keys without what stands in
+  /// front, such as `first_stage_model.` in a checkpoint of latent diffusion.
+  private static func configuration(
+    _ file: SafetensorsFile
+  ) throws -> (AutoencoderKL.Configuration, names: [String]) {
     let group = WeightKeys(file.names).best(averaged: false) { group in
       group.names.count { $0.hasPrefix("decoder.") || $0.hasPrefix("encoder.") }
     }
@@ -43,14 +58,15 @@ public final class FirstStage {
       inferredFrom: Dictionary(
         try names.map { ($0, try file.shape(group!.key($0))) }, uniquingKeysWith: { a, _ in a }),
       file: file.path)
-    let store = ParameterStore()
-    let network = AutoencoderKL(configuration, store.scope)
-    store.allocate(training: false)
-    let keys = AutoencoderKeys(configuration).keys(in: names)
-    let byParameter = Dictionary(keys.map { ($1, $0) }, uniquingKeysWith: { a, _ in a })
-    try loadParameters(into: store, from: file) { byParameter[$0] ?? $0 }
-    return FirstStage(
-      .autoencoder(network, store), hash: try sha256Hex(ofFile: file.path), path: file.path)
+    return (configuration, names)
+  }
+
+  /// What the autoencoder of a weights file does to extents, without reading it whole.
+  public static func describe(
+    _ file: SafetensorsFile
+  ) throws -> (latentChannels: Int, downsamplingFactor: Int) {
+    let (configuration, _) = try configuration(file)
+    return (configuration.latentChannels, configuration.downsamplingFactor)
   }
 
   private static func weightsFile(_ path: String) throws -> String {
