@@ -11,7 +11,8 @@ struct ReplayNetworksTests {
       ("A_dit_p2_uncond", 5), ("A_dit_p4_labels", 5), ("C_adm_additive_avgpool_recipe", 4),
       ("C_adm_layout_attn", 5), ("C_adm_ssn_legacyattn", 4),
       ("C_adm_ssn_updown_inpaint_in_recipe", 4), ("C_adm_updown_newattn_cls_recipe", 4),
-      ("C_adm_wide_recipe", 4), ("K_lfm_semantic_rescaler", 3), ("M_lfm_sample_dit_recipe", 28),
+      ("C_adm_wide_recipe", 4), ("K_lfm_inpaint_images", 4),
+      ("K_lfm_semantic_rescaler", 3), ("M_lfm_sample_dit_recipe", 28),
       ("N_train_lfm_dit_recipe", 14),
     ])
   func cases(_ name: String, _ count: Int) throws {
