@@ -105,7 +105,8 @@ struct ADMConfigurationTests {
     #expect(layout.flopsPerSample == 6_635_520)
     // Per transformer and token: keys and values of width 32 from 16, scores and sums over 16
     // pixels.
-    #expect(more.flopsPerSample - layout.flopsPerSample == 4 * 4 * 2 * (2 * 16 * 32 + 2 * 16 * 32))
+    let perToken: Double = 2 * (2 * 16 * 32 + 2 * 16 * 32)
+    #expect(more.flopsPerSample - layout.flopsPerSample == 4 * 4 * perToken)
   }
 
   @Test("what cannot be built is named")

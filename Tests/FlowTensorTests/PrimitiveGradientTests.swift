@@ -60,14 +60,6 @@ private let rows: [GradientRow] = [
   GradientRow(name: "self-attention, one head", shapes: [[1, 5, 12]]) {
     selfAttention(qkv: $0[0], heads: 1)
   },
-  GradientRow(name: "self-attention, heads first", shapes: [[2, 6, 24]]) {
-    selfAttention(qkv: $0[0], heads: 2, order: .headsFirst)
-  },
-  GradientRow(name: "layer norm, learned", shapes: [[2, 5, 9], [9], [9]]) {
-    layerNorm($0[0], weight: $0[1], bias: $0[2])
-  },
-  GradientRow(name: "gated GELU", shapes: [[2, 5, 18]]) { geglu($0[0]) },
-  GradientRow(name: "gated GELU, used twice", shapes: [[3, 40]]) { geglu($0[0]) + geglu($0[0]) },
   GradientRow(name: "embedding", shapes: [[5, 6], [4, 6]]) {
     silu(embedding($0[0], [1, 4, 1, 0], riding: $0[1]) + $0[1])
   },
@@ -78,6 +70,14 @@ private let rows: [GradientRow] = [
   GradientRow(name: "mean squared error", shapes: [[5, 7]]) {
     meanSquaredError($0[0], Tensor([5, 7], (0..<35).map { Float($0) / 20 }))
   },
+  GradientRow(name: "self-attention, heads first", shapes: [[2, 6, 24]]) {
+    selfAttention(qkv: $0[0], heads: 2, order: .headsFirst)
+  },
+  GradientRow(name: "layer norm, learned", shapes: [[2, 5, 9], [9], [9]]) {
+    layerNorm($0[0], weight: $0[1], bias: $0[2])
+  },
+  GradientRow(name: "gated GELU", shapes: [[2, 5, 18]]) { geglu($0[0]) },
+  GradientRow(name: "gated GELU, used twice", shapes: [[3, 40]]) { geglu($0[0]) + geglu($0[0]) },
 ]
 
 @Suite("Gradients of the primitives", .serialized)
