@@ -2,8 +2,8 @@
 
 #include "vectormath.h"
 
-// e^(a²/2)·Φ(−a)/t for a ≥ 0 as a polynomial in t = 1 / (1 + 0.35·a): a Chebyshev fit on (0, 1] with
-// weights for the relative error, which is below 2e-8.
+// e^(a²/2)·Φ(−a)/t for a ≥ 0 as a polynomial in t = 1 / (1 + 0.35·a): a Chebyshev fit on (0, 1]
+// with weights for the relative error, which is below 2e-8.
 LF_INLINE float scaled_tail(float t) {
   float p = 2.003478503e-2f;
   p = p * t - 1.118186045e-1f;

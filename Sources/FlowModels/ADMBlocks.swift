@@ -201,7 +201,8 @@ struct ADMTrunk<Mixer: PixelMixer> {
       let residual = ADMResidual(c, s.inputs, s.outputs, scope("0"))
       let mixing = s.heads.map { mixer(s.outputs, $0, scope("1")) }
       let place = scope(mixing == nil ? "1" : "2")
-      return .residual(residual, mixing, s.doubles ? ADMChange(c, s.outputs, .doubling, place) : nil)
+      let change = s.doubles ? ADMChange(c, s.outputs, .doubling, place) : nil
+      return .residual(residual, mixing, change)
     }
     stem = Convolution(c.inChannels, plan.stem, kernel: 3, scope("input_blocks")("0")("0"))
     input = plan.input.enumerated().map { layer($1, scope("input_blocks")("\($0 + 1)")) }

@@ -103,8 +103,10 @@ struct ADMConfigurationTests {
     var more = layout
     more.contextTokens = 5
     #expect(layout.flopsPerSample == 6_635_520)
-    // Per transformer and token: keys and values of width 32 from 16, scores and sums over 16 pixels.
-    #expect(more.flopsPerSample - layout.flopsPerSample == 4 * 4 * 2 * (2 * 16 * 32 + 2 * 16 * 32))
+    // Per transformer and token: keys and values of width 32 from 16, scores and sums over 16
+    // pixels.
+    let perToken: Double = 2 * (2 * 16 * 32 + 2 * 16 * 32)
+    #expect(more.flopsPerSample - layout.flopsPerSample == 4 * 4 * perToken)
   }
 
   @Test("what cannot be built is named")
@@ -113,7 +115,8 @@ struct ADMConfigurationTests {
     #expect(good.flaw == nil && layout.flaw == nil)
     let rows: [(String, (inout ADMUNet.Configuration) -> Void)] = [
       ("width of 40", { $0.width = 40 }), ("0 levels", { $0.multiples = [] }),
-      ("multiple of nan", { $0.multiples = [.nan, 1] }), ("width of 16", { $0.multiples = [0.25, 1] }),
+      ("multiple of nan", { $0.multiples = [.nan, 1] }),
+      ("width of 16", { $0.multiples = [0.25, 1] }),
       ("resolution 9", { $0.resolution = 9 }), ("3 heads", { $0.heads = 3 }),
       ("5 heads", { $0.decoderHeads = 5 }), ("heads of 24 channels", { $0.headChannels = 24 }),
       ("heads of 0 channels", { $0.headChannels = 0 }), ("2 input channels", { $0.inChannels = 2 }),

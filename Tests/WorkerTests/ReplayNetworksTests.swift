@@ -14,6 +14,7 @@ struct ReplayNetworksTests {
       ("C_adm_wide_recipe", 4),
       ("D_eunet_linear_ssn", 5), ("D_eunet_nocontext_pool4", 4), ("D_eunet_pool_recipe", 5),
       ("D_eunet_softmax_additive_recipe", 5), ("D_eunet_wide_recipe", 5),
+      ("K_lfm_inpaint_images", 4),
       ("K_lfm_semantic_rescaler", 3), ("M_lfm_sample_dit_recipe", 28),
       ("N_train_lfm_dit_recipe", 14),
     ])

@@ -32,6 +32,7 @@ private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   case "H_": return try replaySolverCase(c)
   case "J_": return try replayTrainingCase(c)
   case "K_" where c.name == "K_lfm_objective": return try replayObjectiveCase(c)
+  case "K_" where c.name == "K_lfm_inpaint_images": return try replayInpaintingImages(c)
   case "K_" where c.name == "K_lfm_semantic_rescaler": return try replayRescalerCase(c)
   case "M_" where try isBuilt(c.config["net"], c): return try replaySamplingCase(c)
   case "N_" where try isBuilt(c.config["net"], c): return try replayTrainingLoopCase(c)

@@ -32,6 +32,14 @@ func replayRescalerCase(_ c: ReferenceCase) throws -> [ReplayRow] {
 
   let extents = try c.shape(.inputs, "segmentation")  // [B, H, W]
   let map = try c.ints(.inputs, "segmentation")
+  let (factor, classes) = (rescaler.configuration.factor, rescaler.configuration.inChannels)
+  guard extents.rank == 3, extents.dims.allSatisfy({ $0 > 0 }), extents[1] % factor == 0,
+    extents[2] % factor == 0, map.allSatisfy({ (0..<classes).contains($0) })
+  else {
+    throw UserError(
+      .badData, c.file.path, at: "tensor inputs.segmentation", found: "shape \(extents)",
+      expected: "[B, H, W], H and W multiples of \(factor), classes below \(classes)")
+  }
   let shares = rescaler.classShares(of: map, height: extents[1], width: extents[2])
   let condition = rescaler(Tape().ride(constant: shares))
   let loss = meanSquaredError(condition, nhwc(try c.input("target")))
