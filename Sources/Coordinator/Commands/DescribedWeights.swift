@@ -6,7 +6,7 @@ import Worker
 /// A weights file, and what its network is: from its own header, from an argument file of LFM, or,
 /// where nothing says it, from its keys and shapes.
 struct DescribedWeights {
-  let file: SafetensorsFile
+  let file: any TensorSource
   let header: ModelFileHeader
   let config: RunConfig
   let specification: NetworkSpecification
@@ -30,7 +30,7 @@ struct DescribedWeights {
         expected: "one file of weights")
     }
     let (place, warnings) = try locateWeights(path, averaged: averaged)
-    let file = try SafetensorsFile(place)
+    let file = try TensorFile.open(place)
     var described =
       file.metadata[ModelFileHeader.key] == nil
       ? try DescribedWeights(recognizing: file, averaged: averaged, autoencoder)
@@ -40,7 +40,7 @@ struct DescribedWeights {
   }
 
   /// Weights of a run.
-  private init(_ file: SafetensorsFile) throws {
+  private init(_ file: any TensorSource) throws {
     self.file = file
     header = try ModelFileHeader(of: file)
     config = try RunConfig(ConfigDocument(text: header.config, name: file.path))
@@ -49,7 +49,7 @@ struct DescribedWeights {
 
   /// Weights of which nothing is known but keys and shapes.
   private init(
-    recognizing file: SafetensorsFile, averaged: Bool, _ autoencoder: String?
+    recognizing file: any TensorSource, averaged: Bool, _ autoencoder: String?
   ) throws {
     guard let network = try RecognizedNetwork(file, averaged: averaged) else {
       throw UserError(
@@ -80,7 +80,7 @@ struct DescribedWeights {
         .missingInput, places[0], found: "no such file", expected: "the weights of \(path)",
         advice: "name them with --weights FILE")
     }
-    file = try SafetensorsFile(place)
+    file = try TensorFile.open(place)
     config = run.config
     specification = try config.model.specification(latentShape: run.config.data.latentShape!)
     header = ModelFileHeader(weightsOf: config, specification)

@@ -10,8 +10,9 @@ struct InspectCommand: ParsableCommand {
     commandName: "inspect",
     abstract: "Shows what is in a weights file, a configuration, a checkpoint, a run or a cache.",
     discussion: """
-      Of folders, every file's hash is computed and compared; exit status 1 if one is damaged. Of
-      networks: parameters per block, FLOPs per sample, memory to train and to sample.
+      Weights files are safetensors, what torch.save wrote, .npy, .npz and diffusers folders. Of
+      other folders, every file's hash is computed and compared; exit status 1 if one is damaged.
+      Of networks: parameters per block, FLOPs per sample, memory to train and to sample.
 
       Examples:
         latentflow inspect runs/demo
@@ -74,9 +75,7 @@ struct InspectCommand: ParsableCommand {
     if holds(CheckpointManifest.fileName) { return try CheckpointReport(folder: path) }
     if RunFolder(path: path).holdsRun { return try RunReport(folder: path, question) }
     if holds(LatentCacheIndex.fileName) { return try CacheReport(folder: path) }
-    for name in ["model.safetensors", "diffusion_pytorch_model.safetensors"] where holds(name) {
-      return try FileReport("\(path)/\(name)", question)
-    }
+    if TensorFile.holdsWeights(folder: path) { return try FileReport(path, question) }
     throw UserError(
       .missingInput, path,
       found: "neither \(CheckpointManifest.fileName) nor config.yaml, "

@@ -24,7 +24,7 @@ struct StartOptions: ParsableArguments {
     guard let weightsOnly else { return }
     try run.job.communicator.together {
       let (place, warnings) = try locateWeights(weightsOnly, averaged: false)
-      let loading = try optimizer.start(from: SafetensorsFile(place), strict: !nonStrict)
+      let loading = try optimizer.start(from: TensorFile.open(place), strict: !nonStrict)
       warnings.forEach(run.say)
       let prefix = loading.prefix.isEmpty ? "" : ", under \(oneLine(loading.prefix))"
       run.say("parameters of \(place): \(loading.loaded) tensors read\(prefix)")

@@ -69,7 +69,7 @@ public struct ParameterLoading: Sendable {
 ///   another shape.
 @discardableResult
 public func loadParameters(
-  into store: ParameterStore, from file: SafetensorsFile, averaged: Bool = false,
+  into store: ParameterStore, from file: any TensorSource, averaged: Bool = false,
   strict: Bool = true, key: (String) -> String = { $0 }
 ) throws -> ParameterLoading {
   var loading = ParameterLoading()

@@ -24,7 +24,7 @@ public struct RecognizedNetwork: Equatable, Sendable {
   /// The network whose weights `file` holds, under any prefix.
   ///
   /// - Parameter averaged: of a file that holds both, the running average.
-  public init?(_ file: SafetensorsFile, averaged: Bool = true, resolution: Int? = nil) throws {
+  public init?(_ file: any TensorSource, averaged: Bool = true, resolution: Int? = nil) throws {
     let keys = WeightKeys(file.names)
     // The largest group: what lies beside a network, such as a counter, is smaller.
     guard let group = keys.best(averaged: averaged, score: { $0.names.count }) else { return nil }

@@ -74,7 +74,7 @@ extension DataParallelOptimizer {
   /// moments at zero. Throws on this rank alone: call it inside `together`.
   ///
   /// - Parameter strict: everything must agree; otherwise what does not keeps its values.
-  public func start(from file: SafetensorsFile, strict: Bool) throws -> ParameterLoading {
+  public func start(from file: any TensorSource, strict: Bool) throws -> ParameterLoading {
     let loading = try loadParameters(into: store, from: file, strict: strict)
     average?.base.update(from: store.values!.base + shard.lowerBound, count: shard.count)
     return loading
