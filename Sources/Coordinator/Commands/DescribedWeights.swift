@@ -58,6 +58,12 @@ struct DescribedWeights {
           + "EfficientUNet",
         advice: "`latentflow inspect \(file.path)` lists what it holds")
     }
+    if case .dit(let dit) = network.specification, dit.learnsSigma {
+      throw UserError(
+        .badData, file.path, found: "a DiT of \(dit.outputChannels) output channels for "
+          + "\(dit.channels): a diffusion model that learns its variance",
+        expected: "the velocity of a flow")
+    }
     self.file = file
     specification = network.specification
     config = RunConfig(weightsOf: specification, autoencoder: autoencoder)

@@ -310,7 +310,9 @@ struct FMBoostImport {
   private mutating func noteOthers() {
     let read = Set(given.fields.map(\.name))
     for path in order where !read.contains(path) {
-      if let other = Self.others.first(where: { path.hasPrefix($0.prefix) }) {
+      if path.hasSuffix("trainer_params.precision"), given.text(path)?.hasPrefix("32") ?? false {
+        given.note(path, .kept, "computes in float32")
+      } else if let other = Self.others.first(where: { path.hasPrefix($0.prefix) }) {
         given.note(path, other.1, other.2)
       } else {
         given.note(path, .unsupported, "not known")

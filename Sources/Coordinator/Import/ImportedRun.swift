@@ -91,6 +91,13 @@ final class ForeignFields {
         outcome: outcome, note: note))
   }
 
+  /// A line for every field that the source sets and nobody has read.
+  func noteUnread(_ reason: String) {
+    let read = Set(fields.map(\.name))
+    let names = values.filter { !$0.value.isDefault && !read.contains($0.key) }.keys.sorted()
+    for name in names { note(name, .ignored, reason) }
+  }
+
   /// `note`, if the source itself sets the field.
   func noteIfGiven(_ name: String, _ outcome: ImportedField.Outcome, _ text: String) {
     if isGiven(name) { note(name, outcome, text) }

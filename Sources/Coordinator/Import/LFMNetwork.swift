@@ -159,6 +159,7 @@ struct LFMNetwork {
     ]
     switch model {
     case .dit:
+      given.noteIfGiven("use_origin_adm", .mapped, "model.kind dit")
       for name in ofUNets + ofOriginal { given.noteIfGiven(name, .ignored, "a DiT has none") }
     case .edm:
       for name in ofOriginal { given.noteIfGiven(name, .ignored, "\(model.kindName) has none") }
