@@ -1,12 +1,13 @@
 #include "ckernels.h"
 #include "vectormath.h"
 
-// y = (x − mean)·rstd·(1 + scale) + shift, row by row; two passes for the variance.
-// Ba, Kiros and Hinton 2016, arXiv 1607.06450, with the modulation of Peebles and Xie 2022.
+// y = (x − mean)·rstd·(one + scale) + shift, row by row; two passes for the variance.
+// Ba, Kiros and Hinton 2016, arXiv 1607.06450; with one = 1 the modulation of Peebles and Xie 2022,
+// with one = 0 a learned affine map.
 LF_CLONES
-void lf_layer_norm_modulate(const float *restrict x, const float *restrict shift,
-                            const float *restrict scale, float *restrict y, float *restrict mean,
-                            float *restrict rstd, float eps, size_t rows, size_t d) {
+void lf_layer_norm(const float *restrict x, const float *restrict shift,
+                   const float *restrict scale, float one, float *restrict y,
+                   float *restrict mean, float *restrict rstd, float eps, size_t rows, size_t d) {
   LF_FAST_SUMS
   for (size_t r = 0; r < rows; r++) {
     const float *xr = x + r * d;
@@ -24,18 +25,18 @@ void lf_layer_norm_modulate(const float *restrict x, const float *restrict shift
       mean[r] = m;
       rstd[r] = s;
     }
-    for (size_t i = 0; i < d; i++) yr[i] = (xr[i] - m) * s * (1.0f + scale[i]) + shift[i];
+    for (size_t i = 0; i < d; i++) yr[i] = (xr[i] - m) * s * (one + scale[i]) + shift[i];
   }
 }
 
-// With g = dy·(1 + scale) and n = (x − mean)·rstd:  dx = rstd·(g − avg(g) − n·avg(g·n)),
+// With g = dy·(one + scale) and n = (x − mean)·rstd:  dx = rstd·(g − avg(g) − n·avg(g·n)),
 // dshift = Σ_r dy, dscale = Σ_r dy·n (both overwritten; may be null together).
 LF_CLONES
-void lf_layer_norm_modulate_pullback(const float *restrict x, const float *restrict scale,
-                                     const float *restrict mean, const float *restrict rstd,
-                                     const float *restrict dy, float *restrict dx, float beta,
-                                     float *restrict dshift, float *restrict dscale, size_t rows,
-                                     size_t d) {
+void lf_layer_norm_pullback(const float *restrict x, const float *restrict scale, float one,
+                            const float *restrict mean, const float *restrict rstd,
+                            const float *restrict dy, float *restrict dx, float beta,
+                            float *restrict dshift, float *restrict dscale, size_t rows,
+                            size_t d) {
   LF_FAST_SUMS
   if (dshift)
     for (size_t i = 0; i < d; i++) dshift[i] = dscale[i] = 0;
@@ -44,7 +45,7 @@ void lf_layer_norm_modulate_pullback(const float *restrict x, const float *restr
     float *dxr = dx + r * d;
     float m = mean[r], s = rstd[r], sum_g = 0, sum_gn = 0;
     for (size_t i = 0; i < d; i++) {
-      float n = (xr[i] - m) * s, g = dyr[i] * (1.0f + scale[i]);
+      float n = (xr[i] - m) * s, g = dyr[i] * (one + scale[i]);
       sum_g += g;
       sum_gn += g * n;
     }
@@ -52,12 +53,12 @@ void lf_layer_norm_modulate_pullback(const float *restrict x, const float *restr
     sum_gn /= (float)d;
     if (beta == 0) {
       for (size_t i = 0; i < d; i++) {
-        float n = (xr[i] - m) * s, g = dyr[i] * (1.0f + scale[i]);
+        float n = (xr[i] - m) * s, g = dyr[i] * (one + scale[i]);
         dxr[i] = s * (g - sum_g - n * sum_gn);
       }
     } else {
       for (size_t i = 0; i < d; i++) {
-        float n = (xr[i] - m) * s, g = dyr[i] * (1.0f + scale[i]);
+        float n = (xr[i] - m) * s, g = dyr[i] * (one + scale[i]);
         dxr[i] += s * (g - sum_g - n * sum_gn);
       }
     }

@@ -16,6 +16,54 @@ public func inpaintingCondition(maskedLatent: Tensor, mask: Tensor) -> Tensor {
   return concatenate(maskedLatent, nearestResized(mask, height: h, width: w))
 }
 
+/// The mask of a hole from the levels of LFM's mask files, in which the hole is black.
+///
+/// - Parameters:
+///   - levels: [B, H, W] row-major, 0 in the hole, 255 where the image is kept
+///   - shape: [B, H, W, 1]
+/// - Returns: 1 in the hole, −1 elsewhere, [B, H, W, 1]
+public func inpaintingMask(levels: [UInt8], shape: Shape) -> Tensor {
+  precondition(
+    shape.rank == 4 && shape[3] == 1 && levels.count == shape.count,
+    "\(levels.count) levels for a mask \(shape)")
+  return Tensor(shape, levels.map { 1 - 2 * (Float($0) / 255) })
+}
+
+/// The image with its hole black.
+///
+/// - Parameters:
+///   - image: [B, H, W, C] in [−1, 1]
+///   - mask: 1 in the hole, −1 elsewhere, [B, H, W, 1]
+/// - Returns: [B, H, W, C] in [−1, 1]
+public func maskedImage(_ image: Tensor, mask: Tensor) -> Tensor {
+  blend(image, mask: mask) { _ in -1 }
+}
+
+/// What an inpainting shows: the decoded image in the hole, the given one elsewhere.
+///
+/// - Parameters:
+///   - decoded, image: [B, H, W, C]
+///   - mask: 1 in the hole, −1 elsewhere, [B, H, W, 1]
+/// - Returns: [B, H, W, C]
+public func inpaintingComposite(decoded: Tensor, image: Tensor, mask: Tensor) -> Tensor {
+  precondition(decoded.shape == image.shape, "decoded \(decoded.shape), image \(image.shape)")
+  return blend(image, mask: mask) { decoded.base[$0] }
+}
+
+/// m·hole + (1 − m)·image with m = (mask + 1) / 2.
+private func blend(_ image: Tensor, mask: Tensor, hole: (_ index: Int) -> Float) -> Tensor {
+  precondition(
+    image.shape.rank == 4 && mask.shape.dims == image.shape.dims.dropLast() + [1],
+    "mask \(mask.shape) for images \(image.shape)")
+  let channels = image.shape[3]
+  let result = Tensor(uninitialized: image.shape)
+  for i in 0..<image.count {
+    let m = (mask.base[i / channels] + 1) / 2
+    result.base[i] = m * hole(i) + (1 - m) * image.base[i]
+  }
+  return result
+}
+
 /// [B, H, W, C] → [B, h, w, C]
 private func nearestResized(_ x: Tensor, height: Int, width: Int) -> Tensor {
   let (b, h, w, c) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])

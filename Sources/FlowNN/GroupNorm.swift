@@ -17,10 +17,30 @@ public struct GroupNorm {
 
   /// - Parameters:
   ///   - x: [B, …, C]
+  ///   - modulation: scale and shift of each sample, [B, C] each
   ///   - activation: `.none` or `.silu`
-  public func callAsFunction(_ x: Tensor, activation: Activation = .none) -> Tensor {
-    groupNorm(
+  public func callAsFunction(
+    _ x: Tensor, modulation: (scale: Tensor, shift: Tensor)? = nil, activation: Activation = .none
+  ) -> Tensor {
+    if let modulation {
+      return self(x, shift: modulation.shift, scale: modulation.scale, activation: activation)
+    }
+    return groupNorm(
       x, groups: groups, weight: weight.tensor, bias: bias.tensor, eps: eps,
       activation: activation)
+  }
+
+  /// f(norm(x)·(1 + scale) + shift).
+  ///
+  /// - Parameters:
+  ///   - x: [B, …, C]
+  ///   - shift, scale: [B, C]
+  ///   - activation: `.none` or `.silu`
+  public func callAsFunction(
+    _ x: Tensor, shift: Tensor, scale: Tensor, activation: Activation = .none
+  ) -> Tensor {
+    groupNorm(
+      x, groups: groups, weight: weight.tensor, bias: bias.tensor, shift: shift, scale: scale,
+      eps: eps, activation: activation)
   }
 }

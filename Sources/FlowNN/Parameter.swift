@@ -11,9 +11,9 @@ public enum Initializer: Sendable {
   /// Given values, row-major.
   case values([Float])
 
-  /// U(±√(6 / (fanIn + fanOut))).  Glorot & Bengio 2010, eq. 16.
-  public static func xavierUniform(fanIn: Int, fanOut: Int) -> Initializer {
-    .uniform(bound: (6 / Float(fanIn + fanOut)).squareRoot())
+  /// U(±gain·√(6 / (fanIn + fanOut))).  Glorot & Bengio 2010, eq. 16.
+  public static func xavierUniform(fanIn: Int, fanOut: Int, gain: Float = 1) -> Initializer {
+    .uniform(bound: gain * (6 / Float(fanIn + fanOut)).squareRoot())
   }
 
   /// U(±1/√fanIn), PyTorch's default for linear and convolution layers.

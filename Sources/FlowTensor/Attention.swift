@@ -19,23 +19,36 @@ public func attention(query: Tensor, key: Tensor, value: Tensor, heads: Int) -> 
   return attend(
     AttentionPlan(
       b: query.shape[0], t: query.shape[1], s: key.shape[1], heads: heads, d: d / heads,
-      queryStride: d, keyStride: d),
+      queryStride: d, keyStride: d, headStride: d / heads),
     AttentionInput(query), AttentionInput(key), AttentionInput(value), shape: query.shape)
 }
 
-/// Self-attention over the output of one linear map that holds q, k and v side by side.
+/// How one linear map for queries, keys and values orders its outputs.
+public enum ProjectionOrder: String, Sendable {
+  /// (q, k, v), heads side by side in each.
+  case partsFirst
+  /// Heads side by side, (q, k, v) in each.
+  case headsFirst
+}
+
+/// Self-attention over the output of one linear map that holds q, k and v.
 ///
-/// - Parameter qkv: [B, T, 3·D], in the order (q, k, v), heads side by side in each
-/// - Returns: [B, T, D]
-public func selfAttention(qkv: Tensor, heads: Int) -> Tensor {
+/// - Parameter qkv: [B, T, 3·D]
+/// - Returns: [B, T, D], heads side by side
+public func selfAttention(
+  qkv: Tensor, heads: Int, order: ProjectionOrder = .partsFirst
+) -> Tensor {
   precondition(
     qkv.shape.rank == 3 && qkv.shape[2] % (3 * heads) == 0,
     "selfAttention of \(heads) heads over \(qkv.shape)")
   let (b, t, d) = (qkv.shape[0], qkv.shape[1], qkv.shape[2] / 3)
+  let head = d / heads
+  let (part, headStride) = order == .partsFirst ? (d, head) : (head, 3 * head)
   return attend(
     AttentionPlan(
-      b: b, t: t, s: t, heads: heads, d: d / heads, queryStride: 3 * d, keyStride: 3 * d),
-    AttentionInput(qkv), AttentionInput(qkv, from: d), AttentionInput(qkv, from: 2 * d),
+      b: b, t: t, s: t, heads: heads, d: head, queryStride: 3 * d, keyStride: 3 * d,
+      headStride: headStride),
+    AttentionInput(qkv), AttentionInput(qkv, from: part), AttentionInput(qkv, from: 2 * part),
     shape: [b, t, d], fused: true)
 }
 
@@ -58,6 +71,8 @@ private struct AttentionPlan {
   let b: Int, t: Int, s: Int, heads: Int, d: Int
   /// Elements from one token to the next.
   let queryStride: Int, keyStride: Int
+  /// Elements from one head of an operand to the next.
+  let headStride: Int
 
   var scale: Float { 1 / Float(d).squareRoot() }
   /// Queries whose scores exist at once.
@@ -145,9 +160,9 @@ private func headBases(
   _ head: Int
 ) -> (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>) {
   (
-    q.base + sample * p.t * p.queryStride + head * p.d,
-    k.base + sample * p.s * p.keyStride + head * p.d,
-    v.base + sample * p.s * p.keyStride + head * p.d
+    q.base + sample * p.t * p.queryStride + head * p.headStride,
+    k.base + sample * p.s * p.keyStride + head * p.headStride,
+    v.base + sample * p.s * p.keyStride + head * p.headStride
   )
 }
 
@@ -164,9 +179,9 @@ private func attendPullback(
     { sample, head, scratch in
       let (qh, kh, vh) = headBases(p, q, k, v, sample, head)
       let token = sample * p.t * width + head * p.d
-      let dqh = dq + sample * p.t * p.queryStride + head * p.d
-      let dkh = dk + sample * p.s * p.keyStride + head * p.d
-      let dvh = dv + sample * p.s * p.keyStride + head * p.d
+      let dqh = dq + sample * p.t * p.queryStride + head * p.headStride
+      let dkh = dk + sample * p.s * p.keyStride + head * p.headStride
+      let dvh = dv + sample * p.s * p.keyStride + head * p.headStride
       let log = logSums + (sample * p.heads + head) * p.t
       let probabilities = scratch.base  // [rows, S]
       let dScores = scratch.base + p.block * p.s  // [rows, S]

@@ -101,19 +101,27 @@ public func concatenate(_ a: Tensor, _ b: Tensor) -> Tensor {
     a.shape.dims.dropLast() == b.shape.dims.dropLast(),
     "cannot concatenate \(a.shape) and \(b.shape) along the innermost axis")
   let (rows, ca, cb) = (a.shape.rows, a.shape[-1], b.shape[-1])
-  let y = Tensor(uninitialized: Shape(a.shape.dims.dropLast() + [ca + cb]))
-  for r in 0..<rows {
-    (y.base + r * (ca + cb)).update(from: a.base + r * ca, count: ca)
-    (y.base + r * (ca + cb) + ca).update(from: b.base + r * cb, count: cb)
+  let c = ca + cb
+  let grain = max(1, Kernel.grain / max(1, c))
+  let y = Tensor(uninitialized: Shape(a.shape.dims.dropLast() + [c]))
+  parallelFor(rows, grain: grain) { range in
+    for r in range {
+      (y.base + r * c).update(from: a.base + r * ca, count: ca)
+      (y.base + r * c + ca).update(from: b.base + r * cb, count: cb)
+    }
   }
   guard let tape = a.tape ?? b.tape else { return y }
   let (das, dbs) = (a.gradient, b.gradient)
   return tape.record(y, leaves: [das, dbs]) { dy in
     das?.add { d, beta in
-      for r in 0..<rows { lf_accumulate(dy.base + r * (ca + cb), d + r * ca, beta, ca) }
+      parallelFor(rows, grain: grain) { range in
+        for r in range { lf_accumulate(dy.base + r * c, d + r * ca, beta, ca) }
+      }
     }
     dbs?.add { d, beta in
-      for r in 0..<rows { lf_accumulate(dy.base + r * (ca + cb) + ca, d + r * cb, beta, cb) }
+      parallelFor(rows, grain: grain) { range in
+        for r in range { lf_accumulate(dy.base + r * c + ca, d + r * cb, beta, cb) }
+      }
     }
   }
 }

@@ -5,24 +5,38 @@ import Foundation
 ///
 /// - Parameters:
 ///   - table: [N, D]
-///   - indices: B of them, each below N
+///   - indices: B of them, each below N; nil for a row of zeros
 ///   - carrier: a tensor whose tape the result rides (the indices themselves ride none)
 /// - Returns: [B, D]
-public func embedding(_ table: Tensor, _ indices: [Int], riding carrier: Tensor) -> Tensor {
+public func embedding(_ table: Tensor, _ indices: [Int?], riding carrier: Tensor) -> Tensor {
   let (n, d) = (table.shape[0], table.shape[1])
   precondition(
-    indices.allSatisfy { $0 >= 0 && $0 < n }, "embedding: an index is outside 0..<\(n)")
+    indices.allSatisfy { $0 == nil || (0..<n).contains($0!) },
+    "embedding: an index is outside 0..<\(n)")
   let y = Tensor(uninitialized: [indices.count, d])
-  for (row, index) in indices.enumerated() {
-    (y.base + row * d).update(from: table.base + index * d, count: d)
+  let grain = max(16, Kernel.grain / max(1, indices.count))
+  parallelFor(d, grain: grain) { columns in
+    for (row, index) in indices.enumerated() {
+      let to = y.base + row * d + columns.lowerBound
+      if let index {
+        to.update(from: table.base + index * d + columns.lowerBound, count: columns.count)
+      } else {
+        to.update(repeating: 0, count: columns.count)
+      }
+    }
   }
   guard let tape = carrier.tape else { return y }
   let dts = table.gradient
   return tape.record(y, leaves: [dts]) { dy in
     dts?.add { dt, beta in
       if beta == 0 { dt.update(repeating: 0, count: n * d) }
-      for (row, index) in indices.enumerated() {
-        lf_accumulate(dy.base + row * d, dt + index * d, 1, d)
+      // Threads split the columns: a row may be asked for twice.
+      parallelFor(d, grain: grain) { columns in
+        let first = columns.lowerBound
+        for (row, index) in indices.enumerated() {
+          guard let index else { continue }
+          lf_accumulate(dy.base + row * d + first, dt + index * d + first, 1, columns.count)
+        }
       }
     }
   }
@@ -44,4 +58,27 @@ public func timeFeatures(_ t: Tensor, width: Int, maximumPeriod: Float = 10_000)
     }
   }
   return y
+}
+
+/// Sines, then cosines, of the time times each frequency.
+///
+/// - Parameters:
+///   - t: [B]
+///   - frequencies: n of them, in radians per unit of time
+/// - Returns: [B, 2·n]
+public func sinusoids(_ t: Tensor, frequencies: [Float]) -> Tensor {
+  let n = frequencies.count
+  let y = Tensor(uninitialized: [t.count, 2 * n])
+  for b in 0..<t.count {
+    for (i, frequency) in frequencies.enumerated() {
+      y.base[2 * b * n + i] = sin(t.base[b] * frequency)
+      y.base[(2 * b + 1) * n + i] = cos(t.base[b] * frequency)
+    }
+  }
+  return y
+}
+
+/// `count` frequencies from 1 to `lowest`, both included, each the same part of the one before.
+public func geometricFrequencies(_ count: Int, lowest: Float) -> [Float] {
+  (0..<count).map { pow(lowest, count > 1 ? Float($0) / Float(count - 1) : 0) }
 }

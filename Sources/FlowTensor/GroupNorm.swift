@@ -16,29 +16,105 @@ public func groupNorm(
   _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor, eps: Float = 1e-6,
   activation: Activation = .none
 ) -> Tensor {
-  let c = x.shape[-1]
+  let plan = GroupNormPlan(x, groups, weight, bias, activation)
+  let affine = GroupNormAffine(plan) { _, c in (weight.base[c], bias.base[c]) }
+  let (dws, dbs) = (weight.gradient, bias.gradient)
+  return normalize(x, plan, affine, eps: eps, leaves: [dws, dbs]) { sums in
+    dws?.add { d, beta in sums.addOverBatch(into: d, beta: beta) { sums.product[$0] } }
+    dbs?.add { d, beta in sums.addOverBatch(into: d, beta: beta) { sums.gradient[$0] } }
+  }
+}
+
+/// `groupNorm` with the modulation of each sample, [B, C] each, where there is one.
+public func groupNorm(
+  _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor,
+  modulation: (scale: Tensor, shift: Tensor)?, eps: Float = 1e-6, activation: Activation = .none
+) -> Tensor {
+  guard let modulation else {
+    return groupNorm(
+      x, groups: groups, weight: weight, bias: bias, eps: eps, activation: activation)
+  }
+  return groupNorm(
+    x, groups: groups, weight: weight, bias: bias, shift: modulation.shift,
+    scale: modulation.scale, eps: eps, activation: activation)
+}
+
+/// Group normalisation whose result a condition scales and shifts before the activation:
+/// f(norm(x)·(1 + scale) + shift).  Dhariwal & Nichol 2021, arXiv 2105.05233, eq. 10.
+///
+/// - Parameters:
+///   - x: [B, …, C]
+///   - weight, bias: [C]
+///   - shift, scale: [B, C]
+///   - activation: `.none` or `.silu`
+/// - Returns: [B, …, C]
+public func groupNorm(
+  _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor, shift: Tensor, scale: Tensor,
+  eps: Float = 1e-6, activation: Activation = .none
+) -> Tensor {
+  let plan = GroupNormPlan(x, groups, weight, bias, activation)
+  let c = plan.channels
   precondition(
-    x.shape.rank >= 2 && c % groups == 0 && weight.shape == [c] && bias.shape == [c],
-    "groupNorm of \(x.shape) in \(groups) groups, weight \(weight.shape), bias \(bias.shape)")
-  precondition(activation != .geluTanh, "groupNorm has no GELU behind it")
-  let plan = GroupNormPlan(
-    batch: x.shape[0], pixels: x.count / max(1, x.shape[0] * c), channels: c, groups: groups,
-    activate: activation == .silu)
+    shift.shape == [plan.batch, c] && scale.shape == [plan.batch, c],
+    "groupNorm: \(x.shape) modulated by \(shift.shape) and \(scale.shape)")
+  let affine = GroupNormAffine(plan) { i, c in
+    let factor = 1 + scale.base[i]
+    return (weight.base[c] * factor, bias.base[c] * factor + shift.base[i])
+  }
+  let (dws, dbs) = (weight.gradient, bias.gradient)
+  let (dss, dhs) = (scale.gradient, shift.gradient)
+  let (w, b, s) = (weight.detached, bias.detached, scale.detached)
+  return normalize(
+    x, plan, affine, eps: eps, tape: x.tape ?? scale.tape ?? shift.tape,
+    leaves: [dws, dbs, dss, dhs]
+  ) { sums in
+    let (gradient, product) = (sums.gradient, sums.product)
+    dws?.add { d, beta in
+      sums.addOverBatch(into: d, beta: beta) { Double(1 + s.base[$0]) * product[$0] }
+    }
+    dbs?.add { d, beta in
+      sums.addOverBatch(into: d, beta: beta) { Double(1 + s.base[$0]) * gradient[$0] }
+    }
+    dss?.add { d, beta in
+      sums.add(into: d, beta: beta) {
+        Double(w.base[$0 % c]) * product[$0] + Double(b.base[$0 % c]) * gradient[$0]
+      }
+    }
+    dhs?.add { d, beta in sums.add(into: d, beta: beta) { gradient[$0] } }
+  }
+}
+
+/// - Parameter pullback: adds the gradients of what `affine` was made of.
+private func normalize(
+  _ x: Tensor, _ plan: GroupNormPlan, _ affine: GroupNormAffine, eps: Float, tape: Tape? = nil,
+  leaves: [Gradient?], _ pullback: @escaping (GroupNormSums) -> Void
+) -> Tensor {
   let y = Tensor(uninitialized: x.shape)
   let statistics = plan.statistics(x.base, eps: eps)
-  plan.apply(x.base, statistics, weight.base, bias.base, into: y.base)
+  plan.apply(x.base, statistics, affine, into: y.base)
 
-  guard let tape = x.tape else { return y }
+  guard let tape = tape ?? x.tape else { return y }
   let (xs, xo, dxs) = (x.storage, x.offset, x.gradient)
-  let (ws, wo, dws) = (weight.storage, weight.offset, weight.gradient)
-  let (bs, bo, dbs) = (bias.storage, bias.offset, bias.gradient)
-  return tape.record(y, leaves: [dws, dbs]) { dy in
-    let sums = plan.pullbackSums(xs.base + xo, statistics, ws.base + wo, bs.base + bo, dy.base)
-    dws?.add { d, beta in sums.addWeightGradient(into: d, beta: beta) }
-    dbs?.add { d, beta in sums.addBiasGradient(into: d, beta: beta) }
+  return tape.record(y, leaves: leaves) { dy in
+    let sums = plan.pullbackSums(xs.base + xo, statistics, affine, dy.base)
+    pullback(sums)
     dxs?.add { d, beta in
-      plan.pullback(
-        xs.base + xo, statistics, ws.base + wo, bs.base + bo, dy.base, sums, into: d, beta: beta)
+      plan.pullback(xs.base + xo, statistics, affine, dy.base, sums, into: d, beta: beta)
+    }
+  }
+}
+
+/// y = x̂·gain + offset, [B, C] each.
+private struct GroupNormAffine {
+  private(set) var gain: [Float] = []
+  private(set) var offset: [Float] = []
+
+  /// - Parameter value: of index b·C + c and channel c.
+  init(_ plan: GroupNormPlan, _ value: (_ i: Int, _ c: Int) -> (gain: Float, offset: Float)) {
+    for i in 0..<plan.batch * plan.channels {
+      let (gain, offset) = value(i, i % plan.channels)
+      self.gain.append(gain)
+      self.offset.append(offset)
     }
   }
 }
@@ -50,27 +126,27 @@ private struct GroupNormStatistics {
 }
 
 /// Σ g and Σ g·x̂ over the pixels of every sample and channel, [B, C] each; g is the gradient with
-/// respect to x̂·weight + bias.
+/// respect to x̂·gain + offset.
 private struct GroupNormSums {
   let batch: Int
   let channels: Int
   var gradient: [Double]
   var product: [Double]
 
-  func addWeightGradient(into d: UnsafeMutablePointer<Float>, beta: Float) {
-    add(product, into: d, beta: beta)
-  }
-
-  func addBiasGradient(into d: UnsafeMutablePointer<Float>, beta: Float) {
-    add(gradient, into: d, beta: beta)
-  }
-
-  private func add(_ sums: [Double], into d: UnsafeMutablePointer<Float>, beta: Float) {
+  /// d[c] += Σ_b term(b·C + c)
+  func addOverBatch(
+    into d: UnsafeMutablePointer<Float>, beta: Float, _ term: (_ i: Int) -> Double
+  ) {
     for c in 0..<channels {
       var total = 0.0
-      for b in 0..<batch { total += sums[b * channels + c] }
+      for b in 0..<batch { total += term(b * channels + c) }
       d[c] = Float(total) + (beta == 0 ? 0 : d[c])
     }
+  }
+
+  /// d[i] += term(i), i = b·C + c
+  func add(into d: UnsafeMutablePointer<Float>, beta: Float, _ term: (_ i: Int) -> Double) {
+    for i in 0..<batch * channels { d[i] = Float(term(i)) + (beta == 0 ? 0 : d[i]) }
   }
 }
 
@@ -80,6 +156,17 @@ private struct GroupNormPlan {
   let channels: Int
   let groups: Int
   let activate: Bool
+
+  init(_ x: Tensor, _ groups: Int, _ weight: Tensor, _ bias: Tensor, _ activation: Activation) {
+    let c = x.shape[-1]
+    precondition(
+      x.shape.rank >= 2 && c % groups == 0 && weight.shape == [c] && bias.shape == [c],
+      "groupNorm of \(x.shape) in \(groups) groups, weight \(weight.shape), bias \(bias.shape)")
+    precondition(activation != .geluTanh, "groupNorm has no GELU behind it")
+    (batch, channels, self.groups) = (x.shape[0], c, groups)
+    pixels = x.count / max(1, batch * c)
+    activate = activation == .silu
+  }
 
   private var width: Int { channels / groups }
   private var silu: Int32 { activate ? 1 : 0 }
@@ -167,71 +254,59 @@ private struct GroupNormPlan {
     return result
   }
 
-  /// rstd·weight, [B, C].
-  private func scales(_ s: GroupNormStatistics, _ weight: UnsafePointer<Float>) -> [Float] {
-    s.rstd.indices.map { s.rstd[$0] * weight[$0 % channels] }
+  /// rstd·gain, [B, C].
+  private func scales(_ s: GroupNormStatistics, _ affine: GroupNormAffine) -> [Float] {
+    s.rstd.indices.map { s.rstd[$0] * affine.gain[$0] }
   }
 
   func apply(
-    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ weight: UnsafePointer<Float>,
-    _ bias: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ affine: GroupNormAffine,
+    into y: UnsafeMutablePointer<Float>
   ) {
     let c = channels
-    s.mean.withUnsafeBufferPointer { means in
-      scales(s, weight).withUnsafeBufferPointer { scales in
-        let (mean, scale) = (means.baseAddress!, scales.baseAddress!)
-        forChunks { b, p, _ in
-          let i = (b * pixels + p.lowerBound) * c
-          lf_group_norm_apply(
-            x + i, mean + b * c, scale + b * c, bias, y + i, silu, p.count, c)
-        }
+    withPointers(s.mean, scales(s, affine), affine.offset) { mean, scale, bias in
+      forChunks { b, p, _ in
+        let i = (b * pixels + p.lowerBound) * c
+        lf_group_norm_apply(
+          x + i, mean + b * c, scale + b * c, bias + b * c, y + i, silu, p.count, c)
       }
     }
   }
 
   func pullbackSums(
-    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ weight: UnsafePointer<Float>,
-    _ bias: UnsafePointer<Float>, _ dy: UnsafePointer<Float>
+    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ affine: GroupNormAffine,
+    _ dy: UnsafePointer<Float>
   ) -> GroupNormSums {
     let c = channels
-    let scales = scales(s, weight)
-    let sums = s.mean.withUnsafeBufferPointer { means in
+    let sums = withPointers(s.mean, scales(s, affine), affine.offset) { mean, scale, bias in
       s.rstd.withUnsafeBufferPointer { rstds in
-        scales.withUnsafeBufferPointer { scales in
-          let (mean, rstd, scale) = (means.baseAddress!, rstds.baseAddress!, scales.baseAddress!)
-          return chunkSums { b, p, sum, product in
-            let i = (b * pixels + p.lowerBound) * c
-            lf_group_norm_pullback_sums(
-              x + i, mean + b * c, rstd + b * c, scale + b * c, bias, dy + i, sum, product, silu,
-              p.count, c)
-          }
+        let rstd = rstds.baseAddress!
+        return chunkSums { b, p, sum, product in
+          let i = (b * pixels + p.lowerBound) * c
+          lf_group_norm_pullback_sums(
+            x + i, mean + b * c, rstd + b * c, scale + b * c, bias + b * c, dy + i, sum, product,
+            silu, p.count, c)
         }
       }
     }
     return GroupNormSums(batch: batch, channels: c, gradient: sums.first, product: sums.second)
   }
 
-  /// dx = rstd·(ĝ − mean(ĝ) − x̂·mean(ĝ·x̂)), ĝ = g·weight, means over the sample's group.
+  /// dx = rstd·(ĝ − mean(ĝ) − x̂·mean(ĝ·x̂)), ĝ = g·gain, means over the sample's group.
   func pullback(
-    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ weight: UnsafePointer<Float>,
-    _ bias: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, _ sums: GroupNormSums,
-    into dx: UnsafeMutablePointer<Float>, beta: Float
+    _ x: UnsafePointer<Float>, _ s: GroupNormStatistics, _ affine: GroupNormAffine,
+    _ dy: UnsafePointer<Float>, _ sums: GroupNormSums, into dx: UnsafeMutablePointer<Float>,
+    beta: Float
   ) {
     let c = channels
-    let (offsets, slopes) = pullbackCoefficients(s, weight, sums)
-    s.mean.withUnsafeBufferPointer { means in
-      scales(s, weight).withUnsafeBufferPointer { scales in
-        offsets.withUnsafeBufferPointer { offsets in
-          slopes.withUnsafeBufferPointer { slopes in
-            let (mean, scale) = (means.baseAddress!, scales.baseAddress!)
-            let (offset, slope) = (offsets.baseAddress!, slopes.baseAddress!)
-            forChunks { b, p, _ in
-              let i = (b * pixels + p.lowerBound) * c
-              lf_group_norm_pullback_apply(
-                x + i, mean + b * c, scale + b * c, bias, offset + b * c, slope + b * c, dy + i,
-                dx + i, beta, silu, p.count, c)
-            }
-          }
+    let (offsets, slopes) = pullbackCoefficients(s, affine, sums)
+    withPointers(s.mean, scales(s, affine), affine.offset) { mean, scale, bias in
+      withPointers(offsets, slopes) { offset, slope in
+        forChunks { b, p, _ in
+          let i = (b * pixels + p.lowerBound) * c
+          lf_group_norm_pullback_apply(
+            x + i, mean + b * c, scale + b * c, bias + b * c, offset + b * c, slope + b * c,
+            dy + i, dx + i, beta, silu, p.count, c)
         }
       }
     }
@@ -239,7 +314,7 @@ private struct GroupNormPlan {
 
   /// −rstd·mean(ĝ) and −rstd²·mean(ĝ·x̂), [B, C] each.
   private func pullbackCoefficients(
-    _ s: GroupNormStatistics, _ weight: UnsafePointer<Float>, _ sums: GroupNormSums
+    _ s: GroupNormStatistics, _ affine: GroupNormAffine, _ sums: GroupNormSums
   ) -> (offset: [Float], slope: [Float]) {
     let c = channels
     let n = Double(pixels * width)
@@ -249,8 +324,8 @@ private struct GroupNormPlan {
       for g in 0..<groups {
         var (gradient, product) = (0.0, 0.0)
         for j in g * width..<(g + 1) * width {
-          gradient += Double(weight[j]) * sums.gradient[b * c + j]
-          product += Double(weight[j]) * sums.product[b * c + j]
+          gradient += Double(affine.gain[b * c + j]) * sums.gradient[b * c + j]
+          product += Double(affine.gain[b * c + j]) * sums.product[b * c + j]
         }
         let rstd = Double(s.rstd[b * c + g * width])
         for j in g * width..<(g + 1) * width {
@@ -260,5 +335,24 @@ private struct GroupNormPlan {
       }
     }
     return (offset, slope)
+  }
+}
+
+/// The elements of arrays as pointers.
+private func withPointers<Result>(
+  _ first: [Float], _ second: [Float],
+  _ body: (UnsafePointer<Float>, UnsafePointer<Float>) -> Result
+) -> Result {
+  first.withUnsafeBufferPointer { first in
+    second.withUnsafeBufferPointer { body(first.baseAddress!, $0.baseAddress!) }
+  }
+}
+
+private func withPointers<Result>(
+  _ first: [Float], _ second: [Float], _ third: [Float],
+  _ body: (UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>) -> Result
+) -> Result {
+  withPointers(first, second) { first, second in
+    third.withUnsafeBufferPointer { body(first, second, $0.baseAddress!) }
   }
 }

@@ -19,8 +19,8 @@ public func layerNorm(_ x: Tensor, shift: Tensor, scale: Tensor, epsilon: Float 
   let rstd = recording ? statistics.base + b * t : nil
   parallelFor(b * t, grain: max(1, Kernel.grain / d)) { range in
     forEachBatchPart(range, tokens: t) { batch, first, rows in
-      lf_layer_norm_modulate(
-        x.base + first * d, shift.base + batch * d, scale.base + batch * d, y.base + first * d,
+      lf_layer_norm(
+        x.base + first * d, shift.base + batch * d, scale.base + batch * d, 1, y.base + first * d,
         mean.map { $0 + first }, rstd.map { $0 + first }, epsilon, rows, d)
     }
   }
@@ -34,8 +34,8 @@ public func layerNorm(_ x: Tensor, shift: Tensor, scale: Tensor, epsilon: Float 
     let run = { (dx: UnsafeMutablePointer<Float>, beta: Float) in
       parallelFor(b, grain: 1) { range in
         for i in range {
-          lf_layer_norm_modulate_pullback(
-            xs.base + xo + i * t * d, ss.base + so + i * d, statistics.base + i * t,
+          lf_layer_norm_pullback(
+            xs.base + xo + i * t * d, ss.base + so + i * d, 1, statistics.base + i * t,
             statistics.base + b * t + i * t, dy.base + i * t * d, dx + i * t * d, beta,
             shiftSum.base + i * d, scaleSum.base + i * d, t, d)
         }
@@ -86,6 +86,34 @@ public func gatedResidual(_ x: Tensor, gate: Tensor, _ f: Tensor) -> Tensor {
     }
     if dfs != nil { dgs?.add(consuming: gateSum) }
     dxs?.add(consuming: dy)
+  }
+}
+
+extension Tensor {
+  /// x + rows, one row for all tokens of a sample.
+  ///
+  /// - Parameter rows: [B, D], for x of [B, …, D]
+  public func adding(perSample rows: Tensor) -> Tensor {
+    let (b, t, d) = tokenExtents(self)
+    precondition(rows.shape == [b, d], "cannot add \(rows.shape) to each token of \(shape)")
+    let y = Tensor(uninitialized: shape)
+    parallelFor(b * t, grain: max(1, Kernel.grain / d)) { range in
+      forEachBatchPart(range, tokens: t) { batch, first, count in
+        (y.base + first * d).update(from: base + first * d, count: count * d)
+        lf_add_bias(y.base + first * d, rows.base + batch * d, count, d)
+      }
+    }
+    guard let tape = tape ?? rows.tape else { return y }
+    let (dxs, drs) = (gradient, rows.gradient)
+    return tape.record(y, leaves: [dxs, drs]) { dy in
+      drs?.add { dr, beta in
+        for i in 0..<b {
+          Kernel.columnSums(
+            dy.base + i * t * d, rows: t, columns: d, into: dr + i * d, beta: beta)
+        }
+      }
+      dxs?.add(consuming: dy)
+    }
   }
 }
 

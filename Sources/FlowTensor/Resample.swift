@@ -59,6 +59,78 @@ public func downsampleNearest2(_ x: Tensor) -> Tensor {
   }
 }
 
+/// Every second pixel behind the filter [1, 3, 3, 1]/8 along both axes, zeros around the image.
+/// Zhang 2019, «Making convolutional networks shift-invariant again», arXiv 1904.11486.
+///
+/// - Parameters:
+///   - x: [B, H, W, C], H and W even
+///   - padding: 1 keeps the centre; 0 for an image that brings the pixels around it
+/// - Returns: [B, H/2 − 1 + padding, W/2 − 1 + padding, C]
+public func downsampleBinomial(_ x: Tensor, padding: Int) -> Tensor {
+  precondition(
+    x.shape.rank == 4 && x.shape[1] % 2 == 0 && x.shape[2] % 2 == 0 && (0...1).contains(padding),
+    "downsampleBinomial of [B, H, W, C] \(x.shape): H and W must be even")
+  let plan = BinomialPlan(x.shape, padding: padding)
+  let y = Tensor(uninitialized: plan.low)
+  plan.down(x.base, scale: 1, into: y.base, beta: 0)
+  guard let tape = x.tape else { return y }
+  let dxs = x.gradient
+  return tape.record(y) { dy in
+    dxs?.add { d, beta in plan.up(dy.base, scale: 1, into: d, beta: beta) }
+  }
+}
+
+/// Doubling by the same filter: the transpose of `downsampleBinomial`, times 4.
+///
+/// - Parameter x: [B, H, W, C]
+/// - Returns: [B, 2·H, 2·W, C]
+public func upsampleBinomial(_ x: Tensor) -> Tensor {
+  precondition(x.shape.rank == 4, "upsampleBinomial of [B, H, W, C] \(x.shape)")
+  let s = x.shape
+  let plan = BinomialPlan([s[0], 2 * s[1], 2 * s[2], s[3]], padding: 1)
+  let y = Tensor(uninitialized: plan.high)
+  plan.up(x.base, scale: 4, into: y.base, beta: 0)
+  guard let tape = x.tape else { return y }
+  let dxs = x.gradient
+  return tape.record(y) { dy in
+    dxs?.add { d, beta in plan.down(dy.base, scale: 4, into: d, beta: beta) }
+  }
+}
+
+/// The filter between a high and a low resolution, and its transpose.
+private struct BinomialPlan {
+  let high: Shape
+  let low: Shape
+  let padding: Int
+
+  init(_ high: Shape, padding: Int) {
+    self.high = high
+    self.padding = padding
+    let half = padding - 1
+    low = [high[0], high[1] / 2 + half, high[2] / 2 + half, high[3]]
+  }
+
+  func down(
+    _ x: UnsafePointer<Float>, scale: Float, into y: UnsafeMutablePointer<Float>, beta: Float
+  ) {
+    parallelFor(low[0] * low[1], grain: grain(low)) { r in
+      lf_binomial_down(
+        x, high[1], high[2], padding, scale, y, beta, r.lowerBound, r.upperBound, low[3])
+    }
+  }
+
+  func up(
+    _ y: UnsafePointer<Float>, scale: Float, into x: UnsafeMutablePointer<Float>, beta: Float
+  ) {
+    parallelFor(high[0] * high[1], grain: grain(high)) { r in
+      lf_binomial_up(
+        y, high[1], high[2], padding, scale, x, beta, r.lowerBound, r.upperBound, high[3])
+    }
+  }
+
+  private func grain(_ shape: Shape) -> Int { max(1, Kernel.grain / max(1, 4 * shape[2] * shape[3])) }
+}
+
 private func halved(_ x: Tensor) -> Shape {
   precondition(
     x.shape.rank == 4 && x.shape[1] % 2 == 0 && x.shape[2] % 2 == 0,

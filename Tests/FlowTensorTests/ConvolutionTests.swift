@@ -158,4 +158,42 @@ struct ConvolutionTests {
       }
     }
   }
+
+  /// Every pixel of x as a square, summed over its channels in Double.
+  @Test("transposed, of stride and side alike, equals its definition", arguments: [1, 2, 4])
+  func transposed(_ side: Int) {
+    let (height, width, inputs, outputs) = (3, 5, 6, 2)
+    let draw = { (index: Int) in Philox(seed: 4, stream: .noise, index: index) }
+    let tensors = [
+      draw(0).normal([2, height, width, inputs]), draw(1).normal([inputs, outputs, side, side]),
+      draw(2).normal([outputs]),
+    ]
+    var expected: [Float] = []
+    for b in 0..<2 {
+      for i in 0..<height * side {
+        for j in 0..<width * side {
+          for o in 0..<outputs {
+            let pixel = (b * height + i / side) * width + j / side
+            let sum = (0..<inputs).reduce(Double(tensors[2].base[o])) { sum, c in
+              let weight = ((c * outputs + o) * side + i % side) * side + j % side
+              return sum
+                + Double(tensors[0].base[pixel * inputs + c]) * Double(tensors[1].base[weight])
+            }
+            expected.append(Float(sum))
+          }
+        }
+      }
+    }
+    let f: ([Tensor]) -> Tensor = {
+      transposedConvolution($0[0], weight: $0[1], bias: $0[2])
+    }
+    let y = f(tensors)
+    #expect(y.shape == [2, height * side, width * side, outputs])
+    #expect(relativeError(y.values, expected) < 1e-6)
+    for f in [f, { f($0) + f($0) }] {
+      for comparison in compareGradients(tensors, f) {
+        #expect(comparison.error < 5e-4, "\(comparison)")
+      }
+    }
+  }
 }

@@ -45,7 +45,19 @@ struct GroupNormRow: CustomTestStringConvertible, Sendable {
       t[0], groups: groups, weight: t[1], bias: t[2], eps: 1e-5, activation: activation)
   }
 
-  /// The definition in Double.
+  /// x, weight, bias, shift, scale.
+  var modulatedTensors: [Tensor] {
+    tensors
+      + [3, 4].map { Philox(seed: 9, stream: .noise, index: $0).normal([shape[0], shape.last!]) }
+  }
+
+  func applyModulated(_ t: [Tensor]) -> Tensor {
+    groupNorm(
+      t[0], groups: groups, weight: t[1], bias: t[2], shift: t[3], scale: t[4], eps: 1e-5,
+      activation: activation)
+  }
+
+  /// The definition in Double, modulated where shift and scale are given.
   func definition(_ t: [Tensor]) -> [Float] {
     let (b, c) = (shape[0], shape.last!)
     let (pixels, width) = (t[0].count / (b * c), c / groups)
@@ -60,7 +72,11 @@ struct GroupNormRow: CustomTestStringConvertible, Sendable {
         let variance = x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(x.count)
         for (i, value) in zip(indices, x) {
           let normed = (value - mean) / (variance + 1e-5).squareRoot()
-          let z = normed * Double(t[1].base[i % c]) + Double(t[2].base[i % c])
+          var z = normed * Double(t[1].base[i % c]) + Double(t[2].base[i % c])
+          if t.count > 3 {
+            let j = sample * c + i % c
+            z = z * (1 + Double(t[4].base[j])) + Double(t[3].base[j])
+          }
           y[i] = Float(activation == .silu ? z / (1 + exponential(-z)) : z)
         }
       }
@@ -97,6 +113,24 @@ struct GroupNormTests {
   func gradients(_ row: GroupNormRow) {
     for comparison in compareGradients(row.tensors, row.apply) {
       #expect(comparison.error < 1e-3, "\(comparison)")
+    }
+  }
+
+  @Test("modulated: equals its definition", arguments: GroupNormRow.all + GroupNormRow.large)
+  func modulatedDefinition(_ row: GroupNormRow) {
+    let tensors = row.modulatedTensors
+    let y = row.applyModulated(tensors)
+    let tolerance = 2e-6 + 1e-7 * Double(row.mean) / 1.5
+    #expect(relativeError(y.values, row.definition(tensors)) < tolerance)
+  }
+
+  @Test("modulated: gradients equal central differences", arguments: GroupNormRow.all)
+  func modulatedGradients(_ row: GroupNormRow) {
+    let twice: ([Tensor]) -> Tensor = { row.applyModulated($0) + row.applyModulated($0) }
+    for f in [row.applyModulated, twice] {
+      for comparison in compareGradients(row.modulatedTensors, f) {
+        #expect(comparison.error < 1e-3, "\(comparison)")
+      }
     }
   }
 

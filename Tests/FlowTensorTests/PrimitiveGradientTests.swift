@@ -60,6 +60,20 @@ private let rows: [GradientRow] = [
   GradientRow(name: "self-attention, one head", shapes: [[1, 5, 12]]) {
     selfAttention(qkv: $0[0], heads: 1)
   },
+  GradientRow(name: "linear attention", shapes: [[3, 5, 12]]) { linearSelfAttention(qkv: $0[0]) },
+  GradientRow(name: "linear attention, used twice", shapes: [[1, 3, 6]]) {
+    linearSelfAttention(qkv: $0[0]) + linearSelfAttention(qkv: $0[0])
+  },
+  GradientRow(name: "transposed", shapes: [[2, 19, 17]]) { silu(transposed($0[0])) },
+  GradientRow(name: "transposed, used twice", shapes: [[2, 3, 5]]) {
+    silu(transposed($0[0])) + transposed($0[0])
+  },
+  GradientRow(name: "rows per sample", shapes: [[2, 5, 9], [2, 9]]) {
+    silu($0[0].adding(perSample: $0[1]))
+  },
+  GradientRow(name: "rows per sample of a constant", shapes: [[2, 9]]) {
+    silu(Tensor([2, 5, 9], fill: 0.5).adding(perSample: $0[0]))
+  },
   GradientRow(name: "embedding", shapes: [[5, 6], [4, 6]]) {
     silu(embedding($0[0], [1, 4, 1, 0], riding: $0[1]) + $0[1])
   },
@@ -70,6 +84,14 @@ private let rows: [GradientRow] = [
   GradientRow(name: "mean squared error", shapes: [[5, 7]]) {
     meanSquaredError($0[0], Tensor([5, 7], (0..<35).map { Float($0) / 20 }))
   },
+  GradientRow(name: "self-attention, heads first", shapes: [[2, 6, 24]]) {
+    selfAttention(qkv: $0[0], heads: 2, order: .headsFirst)
+  },
+  GradientRow(name: "layer norm, learned", shapes: [[2, 5, 9], [9], [9]]) {
+    layerNorm($0[0], weight: $0[1], bias: $0[2])
+  },
+  GradientRow(name: "gated GELU", shapes: [[2, 5, 18]]) { geglu($0[0]) },
+  GradientRow(name: "gated GELU, used twice", shapes: [[3, 40]]) { geglu($0[0]) + geglu($0[0]) },
 ]
 
 @Suite("Gradients of the primitives", .serialized)

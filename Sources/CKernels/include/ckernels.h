@@ -32,11 +32,11 @@ void lf_bias_silu(float *x, const float *bias, float *y, size_t rows, size_t d);
 void lf_bias_gelu_tanh(float *x, const float *bias, float *y, size_t rows, size_t d);
 
 // normalization.c: rows of length d that share one shift and scale
-void lf_layer_norm_modulate(const float *x, const float *shift, const float *scale, float *y,
-                            float *mean, float *rstd, float eps, size_t rows, size_t d);
-void lf_layer_norm_modulate_pullback(const float *x, const float *scale, const float *mean,
-                                     const float *rstd, const float *dy, float *dx, float beta,
-                                     float *dshift, float *dscale, size_t rows, size_t d);
+void lf_layer_norm(const float *x, const float *shift, const float *scale, float one, float *y,
+                   float *mean, float *rstd, float eps, size_t rows, size_t d);
+void lf_layer_norm_pullback(const float *x, const float *scale, float one, const float *mean,
+                            const float *rstd, const float *dy, float *dx, float beta,
+                            float *dshift, float *dscale, size_t rows, size_t d);
 void lf_gated_residual(const float *x, const float *gate, const float *f, float *y, size_t rows,
                        size_t d);                                                // y = x + gate ⊙ f
 void lf_gated_residual_pullback(const float *gate, const float *f, const float *dy, float *df,
@@ -54,8 +54,11 @@ void lf_row_dots(const float *a, const float *b, float *out, size_t rows, size_t
 // heap.c: the heap grows by 16 MiB at a time, keeps what is freed, and holds blocks up to 32 MiB.
 void lf_keep_heap(void);
 
+#include "ckernels_attention.h"
 #include "ckernels_convolution.h"
+#include "ckernels_gelu.h"
 #include "ckernels_groupnorm.h"
+#include "ckernels_layout.h"
 #include "ckernels_optimizer.h"
 #include "ckernels_resample.h"
 #include "ckernels_solver.h"

@@ -13,23 +13,27 @@ struct LoadedModel {
   let specification: NetworkSpecification
   let network: Network
   let firstStage: FirstStage
+  /// How an argument file of LFM samples; nil for other models.
+  let sampling: ImportedSampling?
 
   /// - Parameters:
-  ///   - path: a run folder, a checkpoint folder, or a weights file.
+  ///   - path: a run folder, a checkpoint folder, a weights file, or an argument file of LFM.
   ///   - averaged: the running average rather than the trained parameters.
   ///   - autoencoder: another place of the first stage.
-  init(_ path: String, averaged: Bool, autoencoder: String?, warn: Bool) throws {
-    let (file, warnings) = try locateWeights(path, averaged: averaged)
-    if warn { warnings.forEach(StandardError.say) }
-    self.file = file
-    let weights = try SafetensorsFile(file)
+  ///   - weights: the weights of an argument file, if they lie elsewhere.
+  init(
+    _ path: String, averaged: Bool, autoencoder: String?, weights: String? = nil, warn: Bool
+  ) throws {
+    let described = try DescribedWeights.open(
+      path, averaged: averaged, weights: weights, autoencoder: autoencoder)
+    if warn { described.warnings.forEach(StandardError.say) }
+    (file, header, config) = (described.file.path, described.header, described.config)
+    (specification, sampling) = (described.specification, described.sampling)
     hash = try sha256Hex(ofFile: file)
-    header = try ModelFileHeader(of: weights)
-    config = try RunConfig(ConfigDocument(text: header.config, name: file))
-    specification = try config.model.specification(latentShape: header.latentShape)
+    try config.model.section.refuseContext(of: file)
     network = Network(specification)
     network.store.allocate(training: false)
-    try loadParameters(into: network.store, from: weights)
+    try loadParameters(into: network.store, from: described.file, averaged: averaged)
     firstStage = try LoadedModel.firstStage(header, autoencoder)
   }
 
@@ -37,8 +41,15 @@ struct LoadedModel {
     _ header: ModelFileHeader, _ moved: String?
   ) throws -> FirstStage {
     if header.firstStageHash == FirstStage.identityHash { return .identity }
-    let stage = try FirstStage.autoencoder(moved ?? header.firstStage)
-    guard stage.hash == header.firstStageHash else {
+    let path = moved ?? header.firstStage
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw UserError(
+        .missingInput, path, found: "no such file or folder", expected: "the model's autoencoder",
+        advice: "name its file or folder with --autoencoder")
+    }
+    let stage = try FirstStage.autoencoder(path)
+    // Weights of other systems do not say which autoencoder was theirs.
+    guard header.firstStageHash.isEmpty || stage.hash == header.firstStageHash else {
       throw UserError(
         .badData, stage.path, found: "SHA-256 \(stage.hash)",
         expected: "\(header.firstStageHash), the autoencoder that the model was trained with",

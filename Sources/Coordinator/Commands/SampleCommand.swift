@@ -18,10 +18,15 @@ struct SampleCommand: ParsableCommand {
       Examples:
         scripts/run.sh 2 latentflow sample runs/demo --count 64 --grid grid.png --cfg 2
         latentflow sample runs/demo --count 16 --labels 3 --solver dopri5 --rtol 1e-4 --out s
+        latentflow sample test_args/celeb256_dit.txt --weights model_475.pth \\
+          --autoencoder sd-vae-ft-mse --count 16 --grid faces.png
       """)
 
-  @Argument(help: "A run folder, a checkpoint folder, or a weights file.")
+  @Argument(
+    help: "A run folder, a checkpoint folder, a weights file, or an argument file of LFM.")
   var model: String
+  @Option(help: "The weights of an argument file, if they are not where it says.")
+  var weights: String?
   @Option(help: "Number of samples.")
   var count: Int
   @Option(help: "A new or empty folder for single PNGs.")
@@ -32,8 +37,8 @@ struct SampleCommand: ParsableCommand {
   var columns: Int?
   @Option(help: "all (in turn), uniform (drawn), or numbers in turn, as 0,5,2.")
   var labels = "uniform"
-  @Option(help: "Scale s of classifier-free guidance, u + s·(c − u); 1 is none.")
-  var cfg: Double = 1
+  @Option(help: "Scale s of classifier-free guidance, u + s·(c − u). (default: 1, none)")
+  var cfg: Double?
   @OptionGroup var solving: SolverOptions
   @OptionGroup var seeding: SeedOptions
   @Flag(help: "Use the trained parameters rather than their running average.")
@@ -51,15 +56,19 @@ struct SampleCommand: ParsableCommand {
     if let columns, columns < 1 {
       throw ValidationError("--columns \(columns): expected at least 1.")
     }
-    guard cfg >= 0, cfg.isFinite else { throw ValidationError("--cfg \(cfg): expected 0 or more.") }
+    if let cfg, !(cfg >= 0 && cfg.isFinite) {
+      throw ValidationError("--cfg \(cfg): expected 0 or more.")
+    }
   }
 
-  func run() throws {
+  mutating func run() throws {
     try Job.run(threading) { job in
       let loaded = try job.communicator.together {
         try LoadedModel(
-          model, averaged: !noEma, autoencoder: autoencoder, warn: job.isCoordinator)
+          model, averaged: !noEma, autoencoder: autoencoder, weights: weights,
+          warn: job.isCoordinator)
       }
+      if let sampling = loaded.sampling { follow(sampling, says: job.isCoordinator) }
       let plan = try job.communicator.together { try samplingPlan(loaded) }
       try job.communicator.together {
         guard job.isCoordinator else { return }
@@ -72,6 +81,18 @@ struct SampleCommand: ParsableCommand {
     }
   }
 
+  /// Takes solver and guidance of an argument file where the command line says nothing of them.
+  private mutating func follow(_ sampling: ImportedSampling, says: Bool) {
+    if cfg == nil { cfg = sampling.guidance }
+    let isSilent =
+      solving.solver == "dopri5" && solving.steps == nil && solving.rtol == nil
+      && solving.atol == nil
+    guard isSilent else { return }
+    (solving.solver, solving.steps) = (sampling.solver, sampling.steps)
+    (solving.rtol, solving.atol) = (sampling.relativeTolerance, sampling.absoluteTolerance)
+    if says { StandardError.say("solver of the argument file: \(sampling.solver)") }
+  }
+
   private func samplingPlan(_ loaded: LoadedModel) throws -> SamplingPlan {
     SamplingPlan(
       seed: seeding.seed ?? 0, solver: solving.chosen,
@@ -80,6 +101,7 @@ struct SampleCommand: ParsableCommand {
   }
 
   private func guidance(_ loaded: LoadedModel) throws -> Float {
+    let cfg = self.cfg ?? 1
     if cfg != 1 && (loaded.config.model.classes == 0 || loaded.specification.nullLabel == nil) {
       throw UserError(
         .usage, "--cfg", found: "\(cfg) on a model without a null label", expected: "1",

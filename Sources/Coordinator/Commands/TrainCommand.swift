@@ -19,6 +19,7 @@ struct TrainCommand: ParsableCommand {
       Examples:
         scripts/run.sh 2 latentflow train configs/shapes-dit-demo.yaml --run runs/demo
         latentflow train configs/shapes-dit.yaml optimizer.lr=1e-4 --run runs/one
+        latentflow train faces.yaml --weights-only model_475.pth --run runs/faces
       """)
 
   @OptionGroup var configArguments: ConfigArguments
@@ -26,6 +27,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var seeding: SeedOptions
 
   @OptionGroup var runOptions: RunOptions
+  @OptionGroup var start: StartOptions
 
   func run() throws {
     let shortcuts = runOptions.shortcuts + (seeding.seed.map { ["seed=\($0)"] } ?? [])
@@ -37,6 +39,7 @@ struct TrainCommand: ParsableCommand {
       let run = try TrainingRun(
         job, config, overrides: configArguments.overrides + shortcuts, runOptions)
       let trainer = try config.trainer(job, data, specification)
+      try start.load(into: trainer.optimizer, run)
       try run.resume(
         trainer.optimizer, runOptions.policy, tensorBoard: config.log.tensorboard)
       let pictures = try SamplePictures(config, run, trainer, data)

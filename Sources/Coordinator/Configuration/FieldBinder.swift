@@ -80,6 +80,16 @@ public final class FieldBinder {
     write(key, .value("\(value)"))
   }
 
+  /// An integer, or null for none.
+  public func integer(
+    _ key: String, _ value: inout Int?, atLeast lower: Int = .min, atMost upper: Int = .max
+  ) throws {
+    if let entry = look(key) {
+      value = entry.value.isNull ? nil : try integer(entry.value, key, lower, upper)
+    }
+    write(key, .value(value.map { "\($0)" } ?? "null"))
+  }
+
   public func number(_ key: String, _ value: inout Double, _ range: NumberRange = .any) throws {
     if let entry = look(key) { value = try number(entry.value, key, range) }
     write(key, .value(ConfigTree.text(value)))
@@ -118,6 +128,24 @@ public final class FieldBinder {
       }
     }
     write(key, .list(value.map { "\($0)" }))
+  }
+
+  /// A list of `count` integers, or null for none.
+  public func integers(
+    _ key: String, _ value: inout [Int]?, count: Int, atLeast lower: Int = .min
+  ) throws {
+    if let entry = look(key) {
+      if entry.value.isNull {
+        value = nil
+      } else {
+        let found = try items(entry, key, "a list of \(count) integers, or null")
+        guard found.count == count else {
+          throw mismatch(entry.value, key, "a list of \(count) integers, or null")
+        }
+        value = try found.map { try integer($0, key, lower, .max) }
+      }
+    }
+    write(key, value.map { .list($0.map { "\($0)" }) } ?? .value("null"))
   }
 
   public func numbers(

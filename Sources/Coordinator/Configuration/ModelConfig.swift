@@ -1,166 +1,143 @@
 import Diagnostics
-import FlowModels
 
 /// The network that predicts the velocity.
 public enum ModelConfig: ConfigSection {
   case dit(DiTConfig)
+  case edm(EDMConfig)
+  case originalADM(OriginalADMConfig)
+  case layout(LayoutConfig)
+  case efficientUNet(EfficientUNetConfig)
 
-  private enum Kind: String, CaseIterable { case dit }
+  private enum Kind: String, CaseIterable {
+    case dit, adm
+    case admContext = "adm_context"
+    case ddpmpp = "ddpm++"
+    case ncsnpp = "ncsn++"
+    case originalADM = "original_adm"
+    case layout
+    case efficientUNet = "efficient_unet"
+
+    /// A network of this kind: that of `model`, if it is one, or the defaults.
+    func section(of model: ModelConfig) -> ModelConfig {
+      switch (self, model) {
+      case (.dit, .dit), (.originalADM, .originalADM), (.layout, .layout),
+        (.efficientUNet, .efficientUNet):
+        return model
+      case (.dit, _): return .dit(DiTConfig())
+      case (.originalADM, _): return .originalADM(OriginalADMConfig())
+      case (.layout, _): return .layout(LayoutConfig())
+      case (.efficientUNet, _): return .efficientUNet(EfficientUNetConfig())
+      case (.adm, _), (.admContext, _), (.ddpmpp, _), (.ncsnpp, _):
+        var edm = EDMConfig()
+        if case .edm(let given) = model { edm = given }
+        edm.family = EDMConfig.Family(rawValue: rawValue)!
+        return .edm(edm)
+      }
+    }
+  }
+
+  private var kind: Kind {
+    switch self {
+    case .dit: .dit
+    case .edm(let edm): Kind(rawValue: edm.family.rawValue)!
+    case .originalADM: .originalADM
+    case .layout: .layout
+    case .efficientUNet: .efficientUNet
+    }
+  }
 
   public init() { self = .dit(DiTConfig()) }
 
-  public mutating func bind(_ fields: FieldBinder) throws {
-    var kind = Kind.dit
-    try fields.choice("kind", &kind)
-    switch (kind, self) {
-    case (.dit, .dit(var dit)):
-      try dit.bind(fields)
-      self = .dit(dit)
+  /// What all networks have in common.
+  public var section: any NetworkSection {
+    switch self {
+    case .dit(let section): section
+    case .edm(let section): section
+    case .originalADM(let section): section
+    case .layout(let section): section
+    case .efficientUNet(let section): section
     }
   }
 
-  func validate(_ check: ConfigCheck) throws {
-    switch self {
-    case .dit(let dit): try dit.validate(check)
+  /// The name that `model.kind` has.
+  public var kindName: String { kind.rawValue }
+
+  /// Real classes; 0 for a network without labels.
+  public var classes: Int { section.classes }
+  /// Probability with which training replaces a label by the null label.
+  public var labelDropout: Double { section.labelDropout }
+  /// Channels that are concatenated to the state: an inpainting mask, a low-resolution latent.
+  public var contextChannels: Int { section.contextChannels }
+
+  public mutating func bind(_ fields: FieldBinder) throws {
+    var kind = self.kind
+    try fields.choice("kind", &kind)
+    switch kind.section(of: self) {
+    case .dit(var section):
+      try section.bind(fields)
+      self = .dit(section)
+    case .edm(var section):
+      try section.bind(fields)
+      self = .edm(section)
+    case .originalADM(var section):
+      try section.bind(fields)
+      self = .originalADM(section)
+    case .layout(var section):
+      try section.bind(fields)
+      self = .layout(section)
+    case .efficientUNet(var section):
+      try section.bind(fields)
+      self = .efficientUNet(section)
     }
   }
+
+  func validate(_ check: ConfigCheck) throws { try section.validate(check) }
 }
 
-/// A DiT (Peebles & Xie 2022, arXiv 2212.09748).
-public struct DiTConfig: ConfigSection {
-  /// The paper's sizes (table 1) with patch 2, 4 or 8: "S/2" … "XL/8"; nil is a size of one's own.
-  public var size: Size?
-  public var width = 192
-  public var depth = 6
-  public var heads = 6
-  public var patch = 4
-  public var mlpRatio = 4.0
-  /// 0 is a model without labels.
-  public var classes = 16
-  /// Probability with which a label is replaced by the null label; 0 is a model without one.
-  public var labelDropout = 0.1
-  /// Factor of the time before its sinusoidal features: 1 in LFM, 1,000 in DiT.
-  public var timeScale = 1.0
+/// The configuration of one family of networks.
+public protocol NetworkSection: ConfigSection {
+  var classes: Int { get }
+  var labelDropout: Double { get }
+  var contextChannels: Int { get }
+  /// The field that makes the network need a context beside state and label; nil if none does.
+  var contextField: String? { get }
+  func validate(_ check: ConfigCheck) throws
+}
 
-  public struct Size: Sendable, Equatable {
-    public enum Letter: String, CaseIterable, Sendable {
-      case S, B, L, XL
+extension NetworkSection {
+  public var contextChannels: Int { 0 }
+  public var contextField: String? { contextChannels > 0 ? "model.context_channels" : nil }
 
-      var extents: (width: Int, depth: Int, heads: Int) {
-        DiT.Configuration.size(rawValue)!
-      }
-    }
-
-    public let letter: Letter
-    public let patch: Int
-
-    /// nil unless `name` is one of `names`.
-    public init?(_ name: String) {
-      let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-      guard parts.count == 2, Size.names.contains(name),
-        let letter = Letter(rawValue: String(parts[0])), let patch = Int(parts[1])
-      else { return nil }
-      self.letter = letter
-      self.patch = patch
-    }
-
-    public var name: String { "\(letter.rawValue)/\(patch)" }
-
-    public static let names = Letter.allCases.flatMap { letter in
-      [2, 4, 8].map { "\(letter.rawValue)/\($0)" }
-    }
+  /// Throws `.config` for a network that needs a context, which nobody gives it here.
+  func refuseContext(of subject: String) throws {
+    guard let contextField else { return }
+    throw UserError(
+      .config, subject, at: contextField,
+      found: contextChannels > 0
+        ? "a context of \(contextChannels) channels" : "a network that attends to a layout",
+      expected: "a network of latents and labels alone")
   }
 
-  public init() {}
-
-  public mutating func bind(_ fields: FieldBinder) throws {
-    var name = size?.name
-    try fields.choice("size", &name, among: Size.names)
-    size = name.flatMap { Size($0) }
-    if let size {
-      (width, depth, heads) = size.letter.extents
-      patch = size.patch
-    }
-    try fields.integer("width", &width, atLeast: 4)
-    try fields.integer("depth", &depth, atLeast: 1)
-    try fields.integer("heads", &heads, atLeast: 1)
-    try fields.integer("patch", &patch, atLeast: 1)
-    try fields.number("mlp_ratio", &mlpRatio, .positive)
-    try fields.integer("classes", &classes, atLeast: 0)
-    if classes == 0 { labelDropout = 0 }
-    try fields.number("label_dropout", &labelDropout, .belowOne)
-    try fields.number("time_scale", &timeScale, .positive)
-  }
-
-  func validate(_ check: ConfigCheck) throws {
-    if let size {
-      let (w, d, h) = size.letter.extents
-      for (field, found, given) in [
-        ("model.width", width, w), ("model.depth", depth, d), ("model.heads", heads, h),
-        ("model.patch", patch, size.patch),
-      ] {
-        try check.that(
-          found == given, field, "model.size", found: "found \(found)",
-          expected: "\(given), which model.size \(size.name) means",
-          advice: "remove the field, or set model.size=null for a size of your own")
-      }
-    }
-    try check.that(
-      width % heads == 0, "model.heads", "model.width",
-      found: "\(heads) heads do not divide width \(width)", expected: "a divisor of model.width")
-    try check.that(
-      width % 4 == 0, "model.width", found: "width \(width)",
-      expected: "a multiple of 4: positions are sines and cosines of two coordinates")
-    let hidden = Double(width) * mlpRatio
-    try check.that(
-      hidden == hidden.rounded() && hidden >= 1, "model.mlp_ratio", "model.width",
-      found: "\(mlpRatio) × width \(width) is \(hidden) hidden units",
-      expected: "a whole number of them")
+  func validateLabels(_ check: ConfigCheck) throws {
     try check.that(
       classes > 0 || labelDropout == 0, "model.label_dropout", "model.classes",
       found: "label dropout \(labelDropout) without labels",
       expected: "0 where model.classes is 0")
   }
-}
 
-/// What makes latents of images and images of latents.
-public struct FirstStageConfig: ConfigSection {
-  public enum Stage: Sendable, Equatable {
-    /// An AutoencoderKL: a file, or a folder that holds one.
-    case autoencoder(path: String)
-    /// Pixels are their own latents.
-    case identity
+  /// Levels, each half as wide as the one above it.
+  func validateLevels(_ multipliers: [Int], _ check: ConfigCheck) throws {
+    try check.that(
+      (1...8).contains(multipliers.count), "model.multipliers",
+      found: "\(multipliers.count) levels", expected: "1 to 8, a multiplier for each")
   }
 
-  public enum Scale: Sendable, Equatable {
-    /// 1 / standard deviation of the cache.
-    case auto
-    case factor(Double)
-  }
-
-  private enum Kind: String, CaseIterable { case autoencoder, identity }
-
-  public var stage = Stage.autoencoder(path: "models/shapes-autoencoder")
-  public var scale = Scale.auto
-
-  public init() {}
-
-  public mutating func bind(_ fields: FieldBinder) throws {
-    var kind = stage == .identity ? Kind.identity : .autoencoder
-    try fields.choice("kind", &kind)
-    switch kind {
-    case .identity:
-      fields.inapplicable("path", because: "first_stage.kind is identity")
-      stage = .identity
-    case .autoencoder:
-      var path = "models/shapes-autoencoder"
-      if case .autoencoder(let given) = stage { path = given }
-      try fields.string("path", &path)
-      stage = .autoencoder(path: path)
+  /// Group norms of 32 groups.
+  func validateGroups(of channels: Int, _ multipliers: [Int], _ check: ConfigCheck) throws {
+    for width in [channels] + multipliers.map({ $0 * channels }) {
+      try check.that(
+        width % 32 == 0, "model.channels", "model.multipliers",
+        found: "\(width) channels", expected: "a multiple of 32, the groups of the group norms")
     }
-    var factor: Double?
-    if case .factor(let given) = scale { factor = given }
-    try fields.number("scale", &factor, or: "auto", .positive)
-    scale = factor.map { .factor($0) } ?? .auto
   }
 }

@@ -42,9 +42,9 @@ public struct RunConfig: RootConfiguration {
   public func validate(_ check: ConfigCheck) throws {
     try model.validate(check)
     try training.validate(check)
-    if samples.every > 0, case .dit(let dit) = model {
+    if samples.every > 0 {
       try check.that(
-        samples.guidance == 1 || (dit.classes > 0 && dit.labelDropout > 0),
+        samples.guidance == 1 || (model.classes > 0 && model.labelDropout > 0),
         "samples.guidance", "model.label_dropout", "model.classes",
         found: "guidance \(samples.guidance) on a model without a null label",
         expected: "guidance 1, or model.classes and model.label_dropout above 0")
@@ -133,11 +133,14 @@ public struct DataConfig: ConfigSection {
   public var posterior = Posterior.sample
   /// Probability of a horizontal flip.
   public var flip = 0.0
+  /// [H, W, C] that the cache must have; nil takes what it has.
+  public var latentShape: [Int]?
 
   public init() {}
 
   public mutating func bind(_ fields: FieldBinder) throws {
     try fields.string("cache", &cache)
+    try fields.integers("latent_shape", &latentShape, count: 3, atLeast: 1)
     try fields.choice("placement", &placement)
     try fields.choice("posterior", &posterior)
     try fields.number("flip", &flip, .unit)

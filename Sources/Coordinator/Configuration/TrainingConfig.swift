@@ -43,10 +43,12 @@ public struct TrainingConfig: ConfigSection {
 }
 
 public enum OptimizerConfig: ConfigSection {
-  case adamw(AdamW)
+  /// Weight decay apart from the gradient (Loshchilov & Hutter 2017, arXiv 1711.05101).
+  case adamw(Adam)
+  /// Weight decay as part of the gradient (Kingma & Ba 2014, arXiv 1412.6980).
+  case adam(Adam)
 
-  /// AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101).
-  public struct AdamW: Sendable, Equatable {
+  public struct Adam: Sendable, Equatable {
     /// Learning rate at the top of the schedule.
     public var lr = 1e-3
     public var betas = [0.9, 0.999]
@@ -56,21 +58,25 @@ public enum OptimizerConfig: ConfigSection {
     public init() {}
   }
 
-  private enum Kind: String, CaseIterable { case adamw }
+  private enum Kind: String, CaseIterable { case adamw, adam }
 
-  public init() { self = .adamw(AdamW()) }
+  public init() { self = .adamw(Adam()) }
+
+  public var adam: Adam {
+    switch self {
+    case .adamw(let adam), .adam(let adam): adam
+    }
+  }
 
   public mutating func bind(_ fields: FieldBinder) throws {
-    var kind = Kind.adamw
+    var kind = if case .adam = self { Kind.adam } else { Kind.adamw }
+    var adam = self.adam
     try fields.choice("kind", &kind)
-    switch (kind, self) {
-    case (.adamw, .adamw(var adamw)):
-      try fields.number("lr", &adamw.lr, .positive)
-      try fields.numbers("betas", &adamw.betas, .belowOne, count: 2)
-      try fields.number("eps", &adamw.eps, .positive)
-      try fields.number("weight_decay", &adamw.weightDecay, .nonNegative)
-      self = .adamw(adamw)
-    }
+    try fields.number("lr", &adam.lr, .positive)
+    try fields.numbers("betas", &adam.betas, .belowOne, count: 2)
+    try fields.number("eps", &adam.eps, .positive)
+    try fields.number("weight_decay", &adam.weightDecay, .nonNegative)
+    self = kind == .adam ? .adam(adam) : .adamw(adam)
   }
 }
 

@@ -11,7 +11,7 @@ protocol InspectionReport: Encodable {
   var isGood: Bool { get }
 }
 
-/// A safetensors file.
+/// A weights file of any format.
 struct FileReport: InspectionReport {
   struct TensorEntry: Encodable {
     let name: String
@@ -19,42 +19,75 @@ struct FileReport: InspectionReport {
     let shape: [Int]
   }
 
-  let kind = "safetensors"
+  /// The format.
+  let kind: String
   let path: String
   let bytes: Int
   /// Elements of all tensors: the parameter count, in a file of weights.
   let elements: Int
   let tensors: [TensorEntry]
   let metadata: [String: String]
+  /// The network that has these weights, if it is a known one.
+  let network: NetworkReport?
+  /// What an autoencoder's weights are, if they are that.
+  let autoencoder: String?
 
   var isGood: Bool { true }
 
-  init(_ path: String) throws {
-    let file = try SafetensorsFile(path)
+  /// - Parameter question: nil leaves out the network.
+  init(_ path: String, _ question: CostQuestion? = nil) throws {
+    let file = try TensorFile.open(path)
+    kind = file.format.rawValue
     self.path = path
     bytes = file.byteCount
     var elements = 0
     tensors = try file.names.map { name in
-      let entry = try file.entry(name)
-      elements += entry.count
-      return TensorEntry(name: name, dtype: entry.dtype.rawValue, shape: entry.dims)
+      let shape = try file.shape(name)
+      elements += shape.count
+      return TensorEntry(
+        name: name, dtype: try file.dtype(name).rawValue, shape: shape.dims)
     }
     self.elements = elements
     metadata = file.metadata
+    network = try question.flatMap { try FileReport.network(file, $0) }
+    autoencoder =
+      question != nil && network == nil
+      ? (try? AutoencoderFile(path).configuration).map { stage in
+        "AutoencoderKL, \(stage.latentChannels) latent channels, a latent pixel for "
+          + "\(stage.downsamplingFactor)×\(stage.downsamplingFactor) pixels"
+      } : nil
+  }
+
+  private static func network(
+    _ file: any TensorSource, _ question: CostQuestion
+  ) throws -> NetworkReport? {
+    if file.metadata[ModelFileHeader.key] != nil {
+      let header = try ModelFileHeader(of: file)
+      let config = try RunConfig(ConfigDocument(text: header.config, name: file.path))
+      return NetworkReport(
+        try config.model.specification(latentShape: header.latentShape), config, question)
+    }
+    guard
+      let network = try RecognizedNetwork(file, resolution: question.latentShape?[0])
+    else { return nil }
+    return NetworkReport(
+      network.specification, nil, question, assumptions: network.assumptions)
   }
 
   /// Whether the file says that it holds a model's weights.
   private var holdsWeights: Bool {
-    metadata[ModelFileHeader.key] != nil || metadata["autoencoder"] != nil
+    metadata[ModelFileHeader.key] != nil || autoencoder != nil || network != nil
   }
 
   var text: String {
     let counted = holdsWeights ? "parameters" : "elements"
     var text =
-      "\(path): safetensors, \(grouped(bytes)) bytes, \(grouped(tensors.count)) tensors, "
+      "\(path): \(kind), \(grouped(bytes)) bytes, \(grouped(tensors.count)) tensors, "
       + "\(grouped(elements)) \(counted)\n"
     if !metadata.isEmpty { text += "\nmetadata\n" + metadataText }
     if !tensors.isEmpty { text += "\ntensors\n" + tensorsText }
+    if let network { text += "\n" + network.text }
+    if let autoencoder { text += "\nnetwork \(autoencoder)\n" }
     return text
   }
 

@@ -2,6 +2,7 @@ import Diagnostics
 import FlowData
 import Foundation
 import RunFormat
+import Worker
 
 /// A run folder: where it ran, how far it came, and its checkpoints.
 struct RunReport: InspectionReport {
@@ -25,10 +26,12 @@ struct RunReport: InspectionReport {
   /// The last logged step.
   let progress: Progress?
   let checkpoints: [Saved]
+  /// What the run trains; nil where its configuration is not there, or is one of an autoencoder.
+  let network: NetworkReport?
 
   var isGood: Bool { checkpoints.allSatisfy { $0.damage == nil } }
 
-  init(folder path: String) throws {
+  init(folder path: String, _ question: CostQuestion) throws {
     let folder = RunFolder(path: path)
     func exists(_ file: String) -> Bool { FileManager.default.fileExists(atPath: file) }
     self.path = path
@@ -47,6 +50,29 @@ struct RunReport: InspectionReport {
         return Saved(step: step, damage: error.summary)
       }
     }
+    network = RunReport.network(folder, store, question)
+  }
+
+  private static func network(
+    _ folder: RunFolder, _ store: CheckpointStore, _ question: CostQuestion
+  ) -> NetworkReport? {
+    // What is damaged or gone is told above; a report of the rest does not fail for it.
+    guard let config = try? RunConfig.load(file: folder.configPath) else { return nil }
+    var shape = question.latentShape
+    if shape == nil { shape = try? config.latentShape() }
+    if shape == nil { shape = latentShape(store) }
+    guard let shape, let network = try? config.model.specification(latentShape: shape) else {
+      return nil
+    }
+    return NetworkReport(network, config, question)
+  }
+
+  /// [H, W, C] that the last good checkpoint has in its header.
+  private static func latentShape(_ store: CheckpointStore) -> [Int]? {
+    guard let (checkpoint, _) = try? store.latestGood(), let checkpoint,
+      let file = try? SafetensorsFile(checkpoint.model)
+    else { return nil }
+    return (try? ModelFileHeader(of: file))?.latentShape
   }
 
   var text: String {
@@ -75,6 +101,7 @@ struct RunReport: InspectionReport {
       }
       text += "\ncheckpoints\n" + rows.text(indent: 2)
     }
+    if let network { text += "\n" + network.text }
     return text
   }
 }

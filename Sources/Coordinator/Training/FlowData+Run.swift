@@ -52,6 +52,15 @@ struct RunData {
 
   /// Labels, flips and posterior that the configuration asks of the cache.
   private static func check(_ config: RunConfig, _ d: LatentCacheDescription) throws {
+    if let shape = config.data.latentShape {
+      guard shape == d.latentShape else {
+        throw UserError(
+          .config, "data.latent_shape", found: "\(shape), and \(config.data.cache) holds latents "
+            + "of \(d.latentShape)", expected: "\(d.latentShape)",
+          advice: "name another cache, or drop the field to take what it holds")
+      }
+    }
+    try config.model.section.refuseContext(of: config.data.cache)
     let classes = config.model.classes
     if classes > 0 && (!d.hasLabels || d.classNames.count > classes) {
       throw UserError(

@@ -1,49 +1,9 @@
-import Diagnostics
 import FlowComm
 import FlowCore
-import FlowModels
 import FlowNN
 import Worker
 
 // From the words of a configuration to what the workers compute with.
-
-extension ModelConfig {
-  /// - Parameter latentShape: [H, W, C] of the data.
-  func specification(latentShape: [Int]) throws -> NetworkSpecification {
-    switch self {
-    case .dit(let dit):
-      guard latentShape[0] == latentShape[1] else {
-        throw UserError(
-          .config, "model.kind", found: "dit for latents of \(latentShape[0])×\(latentShape[1])",
-          expected: "square latents")
-      }
-      guard latentShape[0] % dit.patch == 0 else {
-        throw UserError(
-          .config, "model.patch", found: "\(dit.patch) for latents of \(latentShape[0]) pixels",
-          expected: "a divisor of \(latentShape[0])")
-      }
-      return .dit(
-        DiT.Configuration(
-          resolution: latentShape[0], channels: latentShape[2], patch: dit.patch,
-          width: dit.width, depth: dit.depth, heads: dit.heads, mlpRatio: dit.mlpRatio,
-          classes: max(1, dit.classes), hasNullClass: dit.labelDropout > 0,
-          timeScale: Float(dit.timeScale)))
-    }
-  }
-
-  /// Real classes; 0 for a network without labels.
-  var classes: Int {
-    switch self {
-    case .dit(let dit): dit.classes
-    }
-  }
-
-  var labelDropout: Double {
-    switch self {
-    case .dit(let dit): dit.labelDropout
-    }
-  }
-}
 
 extension PathConfig {
   var path: any ProbabilityPath {
@@ -65,19 +25,16 @@ extension TimeConfig {
 }
 
 extension OptimizerConfig {
-  var learningRate: Double {
-    switch self {
-    case .adamw(let adamw): adamw.lr
-    }
-  }
+  var learningRate: Double { adam.lr }
 
-  var adam: FlowNN.AdamW.Configuration {
-    switch self {
-    case .adamw(let adamw):
-      FlowNN.AdamW.Configuration(
-        beta1: adamw.betas[0], beta2: adamw.betas[1], epsilon: adamw.eps,
-        weightDecay: .decoupled(adamw.weightDecay))
-    }
+  var configuration: FlowNN.AdamW.Configuration {
+    let decay: FlowNN.AdamW.WeightDecay =
+      switch self {
+      case .adamw(let adam): .decoupled(adam.weightDecay)
+      case .adam(let adam): .l2(adam.weightDecay)
+      }
+    return FlowNN.AdamW.Configuration(
+      beta1: adam.betas[0], beta2: adam.betas[1], epsilon: adam.eps, weightDecay: decay)
   }
 }
 
@@ -114,7 +71,7 @@ extension DataParallelOptimizer.Settings {
   ) {
     self.init()
     microBatches = training.microBatches
-    adam = optimizer.adam
+    adam = optimizer.configuration
     clip = training.clip
     average = ema?.schedule
     maximumNonfinite = training.maxNonfinite

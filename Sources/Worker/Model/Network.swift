@@ -6,10 +6,20 @@ import FlowTensor
 /// Which network, with everything that its construction needs.
 public enum NetworkSpecification: Equatable, Sendable {
   case dit(DiT.Configuration)
+  case dhariwal(DhariwalUNet.Configuration)
+  case song(SongUNet.Configuration)
+  case efficient(EfficientUNet.Configuration)
+  case adm(ADMUNet.Configuration)
+  case layout(LayoutUNet.Configuration)
 
   private var configuration: any NetworkConfiguration {
     switch self {
     case .dit(let c): c
+    case .dhariwal(let c): c
+    case .song(let c): c
+    case .efficient(let c): c
+    case .adm(let c): c
+    case .layout(let c): c
     }
   }
 
@@ -28,6 +38,11 @@ public enum NetworkSpecification: Equatable, Sendable {
   fileprivate func build(_ scope: Scope) -> any VelocityNetwork {
     switch self {
     case .dit(let c): DiT(c, scope)
+    case .dhariwal(let c): DhariwalUNet(c, scope)
+    case .song(let c): SongUNet(c, scope)
+    case .efficient(let c): EfficientUNet(c, scope)
+    case .adm(let c): ADMUNet(c, scope)
+    case .layout(let c): LayoutUNet(c, scope)
     }
   }
 }

@@ -3,44 +3,113 @@ import FlowData
 import FlowNN
 import FlowTensor
 
-/// Reads every parameter of `store` from `file`.
+/// What came of reading a network's parameters from a file.
+public struct ParameterLoading: Sendable {
+  public enum Problem: Equatable, Sendable {
+    case missing
+    case unexpected
+    case shape(expected: [Int], found: [Int])
+  }
+
+  /// Parameters that were read.
+  public internal(set) var loaded = 0
+  /// What stands in front of the network's names in the file.
+  public internal(set) var prefix = ""
+  /// Keys of the network or of the file that do not agree: those of the network in its order, then
+  /// those that only the file has.
+  public internal(set) var problems: [(key: String, problem: Problem)] = []
+  /// Keys of the file, without the prefix.
+  var names: [String] = []
+
+  /// «2 missing, 1 unexpected, 3 of another shape»; empty if all agree.
+  public var summary: String {
+    func count(_ isCounted: (Problem) -> Bool) -> Int {
+      problems.count { isCounted($0.problem) }
+    }
+    let counts = [
+      (count { $0 == .missing }, "missing"), (count { $0 == .unexpected }, "unexpected"),
+      (count { if case .shape = $0 { true } else { false } }, "of another shape"),
+    ]
+    return counts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+  }
+
+  /// Key, expected and found shape, and the nearest name, a line each.
+  ///
+  /// - Parameter limit: lines; the rest is counted.
+  public func table(limit: Int = 20) -> String {
+    var rows = [["key", "expected", "found", "nearest"]]
+    for (key, problem) in problems.prefix(limit) {
+      switch problem {
+      case .missing: rows.append([key, "", "missing", nearestName(to: key, among: names) ?? ""])
+      case .unexpected: rows.append([key, "nothing", "unexpected", ""])
+      case .shape(let expected, let found): rows.append([key, "\(expected)", "\(found)", ""])
+      }
+    }
+    let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
+    var lines = rows.map { row in
+      var line = zip(row, widths).map { cell, width in
+        cell + String(repeating: " ", count: width - cell.count)
+      }.joined(separator: "  ")
+      while line.last == " " { line.removeLast() }
+      return line
+    }
+    if problems.count > limit { lines.append("… and \(problems.count - limit) more") }
+    return lines.joined(separator: "\n  ")
+  }
+}
+
+/// Reads the parameters of `store` from `file`; bfloat16 and half widen exactly.
 ///
-/// - Parameter key: the file's key for a parameter's name.
-/// - Throws: `UserError` of status `badData` that lists what is missing, unexpected or of another
-///   shape, with the nearest name of the file.
+/// - Parameters:
+///   - averaged: of a file that holds both, the running average.
+///   - strict: everything must agree; otherwise what agrees is read, and the rest keeps its values.
+///   - key: the file's key, without prefix, for a parameter's name.
+/// - Returns: what was read and what did not agree.
+/// - Throws: `UserError` of status `badData` with a table of what is missing, unexpected or of
+///   another shape.
+@discardableResult
 public func loadParameters(
-  into store: ParameterStore, from file: SafetensorsFile, key: (String) -> String = { $0 }
-) throws {
-  var problems: [String] = []
+  into store: ParameterStore, from file: any TensorSource, averaged: Bool = false,
+  strict: Bool = true, key: (String) -> String = { $0 }
+) throws -> ParameterLoading {
+  var loading = ParameterLoading()
+  let keys = WeightKeys(file.names)
+  guard let group = keys.best(for: store.parameters.map { key($0.name) }, averaged: averaged) else {
+    throw UserError(.badData, file.path, found: "no tensors", expected: "a network's weights")
+  }
+  (loading.prefix, loading.names) = (group.prefix, group.names)
+  let present = Set(group.names)
   var used: Set<String> = []
   for parameter in store.parameters {
     let name = key(parameter.name)
-    guard file.contains(name) else {
-      if parameter.isTrainable {
-        let near = nearestName(to: name, among: file.names).map { ", the nearest is \($0)" } ?? ""
-        problems.append("\(name): missing\(near)")
-      }
+    guard present.contains(name) else {
+      // Constants, such as a position embedding, are what the network itself makes them.
+      if parameter.isTrainable { loading.problems.append((name, .missing)) }
       continue
     }
     used.insert(name)
-    let shape = try file.shape(name)
+    let shape = try file.shape(group.key(name))
     // A linear weight and a 1×1 convolution hold the same elements: key schemes differ here.
     guard shape.dims.filter({ $0 != 1 }) == parameter.shape.dims.filter({ $0 != 1 }) else {
-      problems.append("\(name): expected shape \(parameter.shape), found \(shape)")
+      loading.problems.append(
+        (name, .shape(expected: parameter.shape.dims, found: shape.dims)))
       continue
     }
-    let values = try file.tensor(name)
+    let values = try file.tensor(group.key(name))
     parameter.tensor.base.update(from: values.base, count: values.count)
+    loading.loaded += 1
   }
-  for name in file.names where !used.contains(name) { problems.append("\(name): unexpected") }
-  guard problems.isEmpty else {
-    let shown = Array(problems.prefix(12))
-    let more = problems.count > 12 ? ["… and \(problems.count - 12) more"] : []
+  for name in group.names where !used.contains(name) {
+    loading.problems.append((name, .unexpected))
+  }
+  if strict, !loading.problems.isEmpty {
     throw UserError(
-      .badData, file.path, found: "\(problems.count) tensors do not fit the network",
+      .badData, file.path, found: "\(loading.problems.count) tensors do not fit the network: "
+        + loading.summary,
       expected: "\(store.parameters.count) parameters under the network's names",
-      advice: (shown + more).joined(separator: "\n  "))
+      advice: loading.table())
   }
+  return loading
 }
 
 /// The parameters of `store` as tensors for a safetensors file.

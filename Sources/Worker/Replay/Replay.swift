@@ -25,10 +25,15 @@ private func isComparable(_ c: ReferenceCase, _ output: String) -> Bool {
 private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   switch c.name.prefix(2) {
   case "A_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
+  case "B_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
+  case "D_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
+  case "C_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
   case "E_": return try replayAutoencoderCase(c)
   case "H_": return try replaySolverCase(c)
   case "J_": return try replayTrainingCase(c)
   case "K_" where c.name == "K_lfm_objective": return try replayObjectiveCase(c)
+  case "K_" where c.name == "K_lfm_inpaint_images": return try replayInpaintingImages(c)
+  case "K_" where c.name == "K_lfm_semantic_rescaler": return try replayRescalerCase(c)
   case "M_" where try isBuilt(c.config["net"], c): return try replaySamplingCase(c)
   case "N_" where try isBuilt(c.config["net"], c): return try replayTrainingLoopCase(c)
   default: return nil

@@ -5,8 +5,8 @@ import FlowModels
 import FlowNN
 import FlowTensor
 
-/// Replays a case of a velocity network (`A_*`): the velocity, with and without labels, guided, and the gradients
-/// of mean((out − target)²).
+/// Replays a case of a velocity network: the velocity, with and without labels, guided, and the
+/// gradients of mean((out − target)²).
 ///
 /// - Returns: one row per output and input gradient, and the worst parameter gradient.
 /// - Throws: `UserError` of status `badData` if the case is not one of a network that is built.
@@ -14,12 +14,14 @@ public func replayNetworkCase(_ c: ReferenceCase) throws -> [ReplayRow] {
   let network = try c.network(c.config, training: true)
   let store = network.store
   let labels = c.contains(.inputs, "y") ? try c.ints(.inputs, "y") : nil
-  let condition = Condition(labels: labels)
   let input = nhwc(try c.input("x"))  // [B, H, W, C]
   let t = try c.input("t")  // [B]
 
   let tape = Tape()
   let x = tape.ride(input)
+  let context =
+    c.contains(.inputs, "context") ? tape.ride(channelsLast(try c.input("context"))) : nil
+  let condition = Condition(labels: labels, context: context)
   let out = network(x, t: t, condition: condition)
   let loss = meanSquaredError(out, nhwc(try c.input("target")))
   var rows =
@@ -29,13 +31,20 @@ public func replayNetworkCase(_ c: ReferenceCase) throws -> [ReplayRow] {
   store.resetGradients()
   tape.backward(from: loss)
   store.settleGradients()
-  if case .relativeL2(let bound) = c.tolerance(.inputGradients, "x") {
-    let found = nchw(Tensor(x.shape, x.gradient?.values ?? []))
-    let error = relativeL2(found: found, expected: try c.doubles(.inputGradients, "x"))
-    rows.append(ReplayRow(name: "grad_inputs.x", error: error, tolerance: bound))
+  for (name, input) in [("x", x), ("context", context)] {
+    guard let input, case .relativeL2(let bound) = c.tolerance(.inputGradients, name) else {
+      continue
+    }
+    let gradient = Tensor(input.shape, input.gradient?.values ?? [])
+    let found = input.shape.rank == 4 ? nchw(gradient) : gradient
+    let error = relativeL2(found: found, expected: try c.doubles(.inputGradients, name))
+    rows.append(ReplayRow(name: "grad_inputs.\(name)", error: error, tolerance: bound))
   }
   return rows.compactMap { $0 } + (try c.gradientRows { store[$0]?.gradient?.values })
 }
+
+/// [B, C, H, W] → [B, H, W, C]; tokens, [B, S, D], as they are.
+private func channelsLast(_ x: Tensor) -> Tensor { x.shape.rank == 4 ? nhwc(x) : x }
 
 /// The same network asked in other ways, for the outputs that the case holds.
 private func variants(
@@ -50,7 +59,13 @@ private func variants(
     rows.append(try c.row("out_scalar_t", nchw(out).values))
   }
   if let scale = c.config["run"]?["cfg_scale"]?.double {
-    let out = guided(network(firstHalfTwice(x), t: t, condition: condition), c, Float(scale))
+    var halves = condition
+    if let labels = condition.labels, network.specification.dropsSecondHalf {
+      let half = labels.count / 2
+      let nulls = Array(repeating: network.specification.nullLabel!, count: half)
+      halves.labels = labels.prefix(half) + nulls
+    }
+    let out = guided(network(firstHalfTwice(x), t: t, condition: halves), c, Float(scale))
     rows.append(try c.row("cfg_out", nchw(out).values))
   }
   if c.contains(.outputs, "label_emb_dropped"), let labels = condition.labels,
@@ -110,6 +125,10 @@ extension NetworkSpecification {
   init?(reference config: JSONValue, _ path: String) throws {
     switch config["class"]?.string {
     case "LFM.DiT", "LFM.DiT_models": self = .dit(try DiT.Configuration(config, path))
+    case "LFM.get_edm_network": try self.init(edm: config, path)
+    case "fmboost.EfficientUNet": self = .efficient(try EfficientUNet.Configuration(config, path))
+    case "LFM.UNetModel": self = .adm(try ADMUNet.Configuration(config, path))
+    case "LFM.UNetModelAttn": self = .layout(try LayoutUNet.Configuration(config, path))
     default: return nil
     }
   }

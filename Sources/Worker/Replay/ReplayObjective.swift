@@ -28,3 +28,26 @@ public func replayObjectiveCase(_ c: ReferenceCase) throws -> [ReplayRow] {
     try c.row("inpaint.u", nchw(point.velocity).values),
   ].compactMap { $0 }
 }
+
+/// Replays what LFM's inpainting makes of images and masks (`K_lfm_inpaint_images`): the mask, the
+/// masked image, and the composite, which the case has in [0, 1].
+func replayInpaintingImages(_ c: ReferenceCase) throws -> [ReplayRow] {
+  let extents = try c.shape(.inputs, "image")  // [B, H, W, 3]
+  let image = Tensor(extents, try c.input("image").values.map { $0 / 127.5 - 1 })
+  let levels = try c.ints(.inputs, "mask_png").compactMap { UInt8(exactly: $0) }
+  guard extents.rank == 4, levels.count == extents.rows else {
+    throw UserError(
+      .badData, c.file.path, at: "tensor inputs.mask_png",
+      found: "\(levels.count) levels for images \(extents)", expected: "one in 0...255 per pixel")
+  }
+  let mask = inpaintingMask(
+    levels: levels, shape: [extents[0], extents[1], extents[2], 1])
+  let composite = inpaintingComposite(
+    decoded: nhwc(try c.input("decoded")), image: image, mask: mask)
+  return [
+    try c.row("image", nchw(image).values, unstated: 2e-6),
+    try c.row("mask", nchw(mask).values, unstated: 0),
+    try c.row("masked_image", nchw(maskedImage(image, mask: mask)).values, unstated: 2e-6),
+    try c.row("composite", nchw(composite).values.map { ($0 + 1) / 2 }, unstated: 2e-6),
+  ].compactMap { $0 }
+}

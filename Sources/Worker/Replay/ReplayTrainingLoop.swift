@@ -47,12 +47,11 @@ private struct TrainingLoop {
   private let schedule: LearningRateSchedule
   private let stepsPerEpoch: Int
   private let scale: Float
-  private let labelDropout: Float
+  private let labels: LabelReplay?
   /// [steps, b, C, H, W]
   private let latents, noise: Tensor
   /// [steps, b]
-  private let times, drops: Tensor
-  private let labels: [Int]
+  private let times: Tensor
 
   init(_ c: ReferenceCase) throws {
     func required<T>(_ value: T?, _ name: String) throws -> T {
@@ -66,18 +65,22 @@ private struct TrainingLoop {
     base = try required(config["lr"]?.double, "lr")
     stepsPerEpoch = try required(config["steps_per_epoch"]?.int, "steps_per_epoch")
     scale = Float(try required(config["scale_factor"]?.double, "scale_factor"))
-    labelDropout = Float(try required(net["label_dropout"]?.double, "net.label_dropout"))
     schedule = .cosineAnnealing(
       period: try required(config["num_epoch"]?.int, "num_epoch"), floor: 1e-5)
     (latents, noise) = (try c.input("latents"), try c.input("noise"))
-    (times, drops) = (try c.input("t"), try c.input("drop"))
-    labels = try c.ints(.inputs, "y")
+    times = try c.input("t")
+    guard (net["dropout"]?.double ?? 0) == 0 else {
+      throw UserError(
+        .badData, c.file.path, at: "header entry config, net", found: "dropout",
+        expected: "dropout 0")
+    }
 
     var settings = DataParallelOptimizer.Settings()
     settings.microBatches = 1
     settings.average = .constant(decay: try required(config["ema_decay"]?.double, "ema_decay"))
     network = Network(
       try required(NetworkSpecification(reference: net, c.file.path), "net.class"))
+    labels = try LabelReplay(c, net, nullLabel: network.specification.nullLabel)
     optimizer = try DataParallelOptimizer(
       network.store, communicator: SingleRank(), settings: settings)
     optimizer.initialize(seed: 0)
@@ -94,10 +97,35 @@ private struct TrainingLoop {
     }
     let t = times.slice(step..<step + 1).reshaped([batch])
     let point = NoisingPath().sample(x0: scale * images(latents), x1: images(noise), t: t)
-    let chosen = (step * batch..<(step + 1) * batch).map {
-      drops.base[$0] < labelDropout ? network.specification.nullLabel! : labels[$0]
-    }
-    let v = network(Tape().ride(constant: point.xt), t: t, condition: Condition(labels: chosen))
+    let condition = Condition(labels: labels?.dropped(step * batch..<(step + 1) * batch))
+    let v = network(Tape().ride(constant: point.xt), t: t, condition: condition)
     return meanSquaredError(v, point.velocity)
+  }
+}
+
+/// The labels of a case with classes, after dropout by recorded draws.
+private struct LabelReplay {
+  /// [steps × b]
+  private let labels: [Int]
+  private let draws: [Float]
+  private let probability: Float
+  private let nullLabel: Int?
+
+  /// nil for a case without labels.
+  init?(_ c: ReferenceCase, _ net: JSONValue, nullLabel: Int?) throws {
+    guard c.contains(.inputs, "y") else { return nil }
+    labels = try c.ints(.inputs, "y")
+    probability = Float(net["label_dropout"]?.double ?? 0)
+    draws = c.contains(.inputs, "drop") ? try c.input("drop").values : labels.map { _ in 1 }
+    self.nullLabel = nullLabel
+    guard draws.count == labels.count, probability == 0 || nullLabel != nil else {
+      throw UserError(
+        .badData, c.file.path, at: "tensor inputs.drop",
+        found: "\(draws.count) draws for \(labels.count) labels", expected: "one for each")
+    }
+  }
+
+  func dropped(_ range: Range<Int>) -> [Int] {
+    range.map { draws[$0] < probability ? nullLabel! : labels[$0] }
   }
 }

@@ -60,9 +60,11 @@ public struct SamplingPlan: Sendable {
   /// the same bits whatever the number of samples asked for.
   public var itemSize: Int
 
+  public static let standardItemSize = 32
+
   public init(
     seed: UInt64, solver: SamplingSolver, guidance: Float, labels: LabelChoice,
-    direction: TimeDirection, scale: Float, itemSize: Int = 32
+    direction: TimeDirection, scale: Float, itemSize: Int = Self.standardItemSize
   ) {
     (self.seed, self.solver, self.guidance) = (seed, solver, guidance)
     (self.labels, self.direction) = (labels, direction)

@@ -70,6 +70,16 @@ extension DataParallelOptimizer {
     skippedInARow = 0
   }
 
+  /// Takes the parameters of `file` in place of drawn ones; the average begins as a copy, and the
+  /// moments at zero. Throws on this rank alone: call it inside `together`.
+  ///
+  /// - Parameter strict: everything must agree; otherwise what does not keeps its values.
+  public func start(from file: any TensorSource, strict: Bool) throws -> ParameterLoading {
+    let loading = try loadParameters(into: store, from: file, strict: strict)
+    average?.base.update(from: store.values!.base + shard.lowerBound, count: shard.count)
+    return loading
+  }
+
   /// Moments and average of this rank's shard.
   private func stateTensors() -> [SafetensorsTensor] {
     var tensors = [
