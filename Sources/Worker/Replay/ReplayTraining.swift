@@ -185,7 +185,8 @@ private func replayPowerLawAverage(_ c: ReferenceCase) throws -> [ReplayRow] {
   return rows.compactMap { $0 }
 }
 
-private func powerLaw(_ arguments: JSONValue?) -> PowerLawAverage {
+/// FMBoost's arguments of its average; what is not given has its default.
+func powerLaw(_ arguments: JSONValue?) -> PowerLawAverage {
   var result = PowerLawAverage()
   if let beta = arguments?["beta"]?.double { result.beta = beta }
   if let after = arguments?["update_after_step"]?.int { result.updateAfterStep = after }
