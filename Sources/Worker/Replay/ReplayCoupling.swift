@@ -12,7 +12,8 @@ public func replayDiffusionCase(_ c: ReferenceCase) throws -> [ReplayRow] {
     let steps = c.config["ts"]?.array?.compactMap(\.int), steps.allSatisfy((0..<count).contains)
   else {
     throw UserError(
-      .badData, c.file.path, at: "header entry config", expected: "im_sizes, n, and ts below n")
+      .badData, c.file.path, at: "header entry config", found: "no usable im_sizes, n or ts",
+      expected: "sizes of images, a number of steps, and steps below it")
   }
   let (x, noise) = (nhwc(try c.input("x")), nhwc(try c.input("noise")))
   return try sizes.flatMap { size in
@@ -122,7 +123,7 @@ private struct UpsamplingReplay {
       ("conv", .bilinear), ("bilinear_antialias", .bilinearAntialiased),
     ]
     return try modes.flatMap { name, mode in
-      try [("up", lowImages), ("down", highImages)].map { direction, image in
+      try [("up", lowImages), ("down", highImages)].map { direction, image -> ReplayRow? in
         let output = "resize.\(name).\(direction)"
         guard c.contains(.outputs, output) else { return nil }
         let size = direction == "up" ? try c.shape(.outputs, output)[-1] : oddSize
