@@ -36,14 +36,20 @@ struct InterpolationTests {
     let row = Tensor([1, 1, 4, 1], [0, 8, 16, 40])
     #expect(resized(row, height: 1, width: 2, .bilinear).values == [4, 28])
     let wide = resized(row, height: 1, width: 2, .bilinearAntialiased).values
-    #expect(zip(wide, [Float(48) / 7, 176 / 7]).allSatisfy { abs($0 - $1) < 1e-5 })
+    #expect(zip(wide, [Float(40) / 7, 176 / 7]).allSatisfy { abs($0 - $1) < 1e-5 })
   }
 
-  @Test("a ramp goes on as a ramp", arguments: [Interpolation.bilinear, .bicubic])
-  func ramp(_ mode: Interpolation) {
-    let x = Tensor([1, 1, 12, 1], (0..<12).map { Float($0) })
-    let y = resized(x, height: 1, width: 30, mode).values
-    for i in 6..<24 { #expect(abs(y[i] - ((Float(i) + 0.5) * 0.4 - 0.5)) < 1e-5) }
+  @Test("a ramp goes on as a ramp; one pixel shows the cubic's weights")
+  func weights() {
+    let ramp = Tensor([1, 1, 12, 1], (0..<12).map { Float($0) })
+    let y = resized(ramp, height: 1, width: 30, .bilinear).values
+    for i in 2..<28 { #expect(abs(y[i] - ((Float(i) + 0.5) * 0.4 - 0.5)) < 1e-5) }
+    // Twice the size, at distances 7/4, 5/4, 3/4 and 1/4 of either side.
+    let pixel = Tensor([1, 7, 1, 1], (0..<7).map { $0 == 3 ? 1 : 0 })
+    let half: [Float] = [-0.03515625, -0.10546875, 0.26171875, 0.87890625]
+    let cubic = resized(pixel, height: 14, width: 1, .bicubic).values
+    let expected = [0, 0, 0] + half + half.reversed() + [0, 0, 0]
+    #expect(zip(cubic, expected).allSatisfy { abs($0 - $1) < 1e-6 })
   }
 
   @Test("gradients equal central differences", arguments: Interpolation.allCases)

@@ -167,8 +167,7 @@ private struct UpsamplingReplay {
 
   func predictions() throws -> [ReplayRow] {
     let coupling = UpsamplingCoupling(start: start, upsampling: .pixels, context: .pixels)
-    let low = LowResolution(latent: try lowResolution().latent)
-    let coupled = try coupling(batch(low), codec: codec)
+    let coupled = try coupling(batch(try lowResolution()), codec: codec)
     let condition = Condition(context: coupled.context)
     let runs: [(String, ButcherTableau, points: Int)] = [
       ("rk4_6", .rk4, 6), ("default", .rk4, 40), ("euler_4", .euler, 4),

@@ -61,7 +61,7 @@ private struct CouplingLoop {
     base = try required(config["lr"]?.double, "lr")
     schedule = .constantWithWarmup(
       steps: try required(config["num_warmup_steps"]?.int, "num_warmup_steps"))
-    average = powerLaw(config["ema"])
+    average = powerLaw(config["ema"], power: 0.75)  // the trainer's, not the average's default
     switch config["schedule"]?.string {
     case "linear": path = LinearPath()
     case "gvp": path = GVPPath()
