@@ -16,7 +16,7 @@ struct ReplayNetworksTests {
       ("D_eunet_softmax_additive_recipe", 5), ("D_eunet_wide_recipe", 5),
       ("K_lfm_inpaint_images", 4),
       ("K_lfm_semantic_rescaler", 3), ("M_lfm_sample_dit_recipe", 28),
-      ("N_train_lfm_dit_recipe", 14),
+      ("N_train_fmb_recipe", 13), ("N_train_lfm_dit_recipe", 14),
     ])
   func cases(_ name: String, _ count: Int) throws {
     try expect(replay(try fixture(name)), count: count)

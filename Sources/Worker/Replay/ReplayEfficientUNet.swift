@@ -33,7 +33,8 @@ extension EfficientUNet.Configuration {
     let (inputs, outputs) = (try int("in_channels"), try int("out_channels"))
     guard multipliers.first == 1, multipliers.count <= 8, width % 32 == 0, inputs >= outputs else {
       throw failure(
-        "channel_mult \(multipliers), model_channels \(width), \(inputs) channels in, \(outputs) out")
+        "channel_mult \(multipliers), model_channels \(width), in_channels \(inputs), "
+          + "out_channels \(outputs)")
     }
     self.init(
       resolution: resolution, inChannels: inputs, outChannels: outputs, width: width,
