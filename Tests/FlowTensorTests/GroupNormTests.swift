@@ -8,10 +8,14 @@ struct GroupNormRow: CustomTestStringConvertible, Sendable {
   var activation: Activation = .none
   /// Added to every input: a large one finds sums that cancel.
   var mean: Float = 0.5
+  /// With a scale and a shift for every sample.
+  var modulated = false
 
   static let all: [GroupNormRow] = [
     GroupNormRow(shape: [2, 3, 4, 6], groups: 2),
     GroupNormRow(shape: [2, 3, 4, 6], groups: 2, activation: .silu),
+    GroupNormRow(shape: [3, 2, 4, 6], groups: 2, modulated: true),
+    GroupNormRow(shape: [2, 3, 4, 12], groups: 3, activation: .silu, modulated: true),
     // One channel per group, and one group for all.
     GroupNormRow(shape: [1, 5, 3, 8], groups: 8, activation: .silu),
     GroupNormRow(shape: [3, 7, 10], groups: 1),
@@ -23,13 +27,16 @@ struct GroupNormRow: CustomTestStringConvertible, Sendable {
 
   /// More than one chunk of pixels, partial runs, statistics far from zero.
   static let large: [GroupNormRow] = [
+    GroupNormRow(shape: [3, 21, 20, 96], groups: 12, activation: .silu, modulated: true),
     GroupNormRow(shape: [2, 33, 31, 64], groups: 8, activation: .silu),
     GroupNormRow(shape: [1, 40, 41, 96], groups: 32, mean: 1000),
   ]
 
-  var testDescription: String { "\(shape) in \(groups) groups, \(activation), mean \(mean)" }
+  var testDescription: String {
+    "\(shape) in \(groups) groups, \(activation), mean \(mean)\(modulated ? ", modulated" : "")"
+  }
 
-  /// x, weight, bias.
+  /// x, weight, bias, and scale and shift of a modulation.
   var tensors: [Tensor] {
     let c = shape.last!
     let draw = { (index: Int) in Philox(seed: 9, stream: .noise, index: index) }
@@ -37,12 +44,14 @@ struct GroupNormRow: CustomTestStringConvertible, Sendable {
     for i in 0..<x.count { x.base[i] = x.base[i] * 1.5 + mean }
     let weight = draw(1).normal([c])
     for i in 0..<c { weight.base[i] += 1 }
-    return [x, weight, draw(2).normal([c])]
+    let modulation = modulated ? [draw(3), draw(4)].map { $0.normal([shape[0], c]) } : []
+    return [x, weight, draw(2).normal([c])] + modulation
   }
 
   func apply(_ t: [Tensor]) -> Tensor {
     groupNorm(
-      t[0], groups: groups, weight: t[1], bias: t[2], eps: 1e-5, activation: activation)
+      t[0], groups: groups, weight: t[1], bias: t[2], modulation: modulated ? (t[3], t[4]) : nil,
+      eps: 1e-5, activation: activation)
   }
 
   /// The definition in Double.
@@ -60,7 +69,9 @@ struct GroupNormRow: CustomTestStringConvertible, Sendable {
         let variance = x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(x.count)
         for (i, value) in zip(indices, x) {
           let normed = (value - mean) / (variance + 1e-5).squareRoot()
-          let z = normed * Double(t[1].base[i % c]) + Double(t[2].base[i % c])
+          var z = normed * Double(t[1].base[i % c]) + Double(t[2].base[i % c])
+          let channel = sample * c + i % c
+          if modulated { z = z * Double(1 + t[3].base[channel]) + Double(t[4].base[channel]) }
           y[i] = Float(activation == .silu ? z / (1 + exponential(-z)) : z)
         }
       }
