@@ -56,10 +56,10 @@ struct EDMBlockStyle {
 
   /// ADM starts as PyTorch does, the others by Glorot's rule without biases.
   func linear(_ inputs: Int, _ outputs: Int, _ scope: Scope) -> Linear {
-    Linear(
-      inputs, outputs,
-      weights: isADM ? .torchDefault(fanIn: inputs) : .xavierUniform(fanIn: inputs, fanOut: outputs),
-      biases: isADM ? .torchDefault(fanIn: inputs) : .zeros, scope)
+    let bound = Initializer.torchDefault(fanIn: inputs)
+    return Linear(
+      inputs, outputs, weights: isADM ? bound : .xavierUniform(fanIn: inputs, fanOut: outputs),
+      biases: isADM ? bound : .zeros, scope)
   }
 
   func convolution(
@@ -167,7 +167,7 @@ struct EDMBlock {
     let p = affine(embedding)
     if style.isADM {
       let m = p.split(into: 2)  // scale, shift, [B, out]
-      h = norm1(h, modulation: (m[0], m[1]), activation: .silu)
+      h = norm1(h, shift: m[1], scale: m[0], activation: .silu)
     } else {
       h = norm1(h.adding(perSample: p), activation: .silu)
     }

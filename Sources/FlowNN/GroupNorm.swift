@@ -17,15 +17,9 @@ public struct GroupNorm {
 
   /// - Parameters:
   ///   - x: [B, …, C]
-  ///   - modulation: scale and shift of each sample, [B, C] each
   ///   - activation: `.none` or `.silu`
-  public func callAsFunction(
-    _ x: Tensor, modulation: (scale: Tensor, shift: Tensor)? = nil, activation: Activation = .none
-  ) -> Tensor {
-    if let modulation {
-      return self(x, shift: modulation.shift, scale: modulation.scale, activation: activation)
-    }
-    return groupNorm(
+  public func callAsFunction(_ x: Tensor, activation: Activation = .none) -> Tensor {
+    groupNorm(
       x, groups: groups, weight: weight.tensor, bias: bias.tensor, eps: eps,
       activation: activation)
   }

@@ -25,20 +25,6 @@ public func groupNorm(
   }
 }
 
-/// `groupNorm` with the modulation of each sample, [B, C] each, where there is one.
-public func groupNorm(
-  _ x: Tensor, groups: Int, weight: Tensor, bias: Tensor,
-  modulation: (scale: Tensor, shift: Tensor)?, eps: Float = 1e-6, activation: Activation = .none
-) -> Tensor {
-  guard let modulation else {
-    return groupNorm(
-      x, groups: groups, weight: weight, bias: bias, eps: eps, activation: activation)
-  }
-  return groupNorm(
-    x, groups: groups, weight: weight, bias: bias, shift: modulation.shift,
-    scale: modulation.scale, eps: eps, activation: activation)
-}
-
 /// Group normalisation whose result a condition scales and shifts before the activation:
 /// f(norm(x)·(1 + scale) + shift).  Dhariwal & Nichol 2021, arXiv 2105.05233, eq. 10.
 ///
