@@ -18,6 +18,7 @@ struct SampleCommand: ParsableCommand {
       Examples:
         scripts/run.sh 2 latentflow sample runs/demo --count 64 --grid grid.png --cfg 2
         latentflow sample runs/demo --count 16 --labels 3 --solver dopri5 --rtol 1e-4 --out s
+        latentflow sample runs/demo --count 16 --solver heun --sde sigma --steps 50 --out s
       """)
 
   @Argument(help: "A run folder, a checkpoint folder, or a weights file.")
@@ -34,6 +35,8 @@ struct SampleCommand: ParsableCommand {
   var labels = "uniform"
   @Option(help: "Scale s of classifier-free guidance, u + s·(c − u); 1 is none.")
   var cfg: Double = 1
+  @Option(help: "Times a,b of the model between which guidance applies. (default: all)")
+  var guidanceInterval: String?
   @OptionGroup var solving: SolverOptions
   @OptionGroup var seeding: SeedOptions
   @Flag(help: "Use the trained parameters rather than their running average.")
@@ -52,6 +55,7 @@ struct SampleCommand: ParsableCommand {
       throw ValidationError("--columns \(columns): expected at least 1.")
     }
     guard cfg >= 0, cfg.isFinite else { throw ValidationError("--cfg \(cfg): expected 0 or more.") }
+    _ = try guidedTimes()
   }
 
   func run() throws {
@@ -74,9 +78,10 @@ struct SampleCommand: ParsableCommand {
 
   private func samplingPlan(_ loaded: LoadedModel) throws -> SamplingPlan {
     SamplingPlan(
-      seed: seeding.seed ?? 0, solver: solving.chosen,
-      guidance: try guidance(loaded), labels: try labelChoice(loaded),
-      direction: loaded.config.path.path.direction, scale: Float(loaded.header.scale))
+      seed: seeding.seed ?? 0, solver: try solving.sampler(along: loaded.config.path.path),
+      guidance: try guidance(loaded), guidanceInterval: try guidedTimes(),
+      labels: try labelChoice(loaded), path: loaded.config.path.path,
+      scale: Float(loaded.header.scale))
   }
 
   private func guidance(_ loaded: LoadedModel) throws -> Float {
@@ -86,6 +91,15 @@ struct SampleCommand: ParsableCommand {
         advice: "guidance needs a model trained with model.label_dropout above 0")
     }
     return Float(cfg)
+  }
+
+  private func guidedTimes() throws -> ClosedRange<Float> {
+    guard let text = guidanceInterval else { return -.infinity ... .infinity }
+    guard let ends = numbers(text), ends.count == 2, ends[0] <= ends[1] else {
+      throw ValidationError(
+        "--guidance-interval \(text): expected two times, as 0.2,0.8, the smaller first.")
+    }
+    return Float(ends[0])...Float(ends[1])
   }
 
   private func labelChoice(_ loaded: LoadedModel) throws -> LabelChoice {
@@ -157,49 +171,4 @@ struct SampleCommand: ParsableCommand {
   }
 
   private func fileName(_ index: Int) -> String { String(format: "%06d.png", index) }
-}
-
-/// `--solver`, `--steps`, `--rtol`, `--atol`, `--error-control`
-struct SolverOptions: ParsableArguments {
-  @Option(
-    help: "\(ButcherTableau.all.map(\.name).joined(separator: ", ")).")
-  var solver = "dopri5"
-  @Option(help: "Steps of a fixed-step solver. (default: 40)")
-  var steps: Int?
-  @Option(help: "Relative tolerance of an adaptive solver. (default: 1e-5)")
-  var rtol: Double?
-  @Option(help: "Absolute tolerance of an adaptive solver. (default: 1e-5)")
-  var atol: Double?
-  @Option(help: "Error control of an adaptive solver: sample or batch.")
-  var errorControl = "sample"
-
-  func validate() throws {
-    guard let tableau = ButcherTableau.named(solver) else {
-      let near = nearestName(to: solver, among: ButcherTableau.all.map(\.name))
-      throw ValidationError(
-        "--solver \(solver): unknown" + (near.map { "; did you mean \($0)?" } ?? "."))
-    }
-    if tableau.isAdaptive, steps != nil {
-      throw ValidationError("--steps: \(solver) chooses its own steps; give --rtol and --atol.")
-    }
-    if !tableau.isAdaptive, rtol != nil || atol != nil {
-      throw ValidationError("--rtol and --atol: \(solver) has fixed steps; give --steps.")
-    }
-    if let steps, steps < 1 { throw ValidationError("--steps \(steps): expected at least 1.") }
-    for (name, value) in [("--rtol", rtol), ("--atol", atol)] {
-      if let value, !(value > 0) { throw ValidationError("\(name) \(value): expected above 0.") }
-    }
-    guard ["sample", "batch"].contains(errorControl) else {
-      throw ValidationError("--error-control \(errorControl): expected sample or batch.")
-    }
-  }
-
-  var chosen: SamplingSolver {
-    let tableau = ButcherTableau.named(solver)!
-    return tableau.isAdaptive
-      ? .adaptive(
-        tableau, relativeTolerance: rtol ?? 1e-5, absoluteTolerance: atol ?? 1e-5,
-        errorControl == "sample" ? .perSample : .batch)
-      : .fixed(tableau, steps: steps ?? 40)
-  }
 }
