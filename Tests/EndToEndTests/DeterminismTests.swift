@@ -68,7 +68,11 @@ extension EndToEnd {
 
     @Test(
       "sample i has the same bits on any number of ranks and for any count",
-      arguments: [["--solver", "euler", "--steps", "4", "--cfg", "2"], ["--rtol", "1e-2"]])
+      arguments: [
+        ["--solver", "euler", "--steps", "4", "--cfg", "2"], ["--rtol", "1e-2"],
+        ["--solver", "heun", "--sde", "sigma", "--steps", "4"],
+        ["--solver", "ab3", "--steps", "4", "--cfg", "2", "--guidance-interval", "0.3,0.8"],
+      ])
     func sampling(_ solver: [String]) throws {
       let workshop = try Workshop.shared
       let scratch = try Scratch()

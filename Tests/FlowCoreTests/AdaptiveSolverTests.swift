@@ -17,7 +17,7 @@ private func start(_ rates: [Float]) -> Tensor {
   Tensor([rates.count, 3], rates.flatMap { [1, 0, $0] })
 }
 
-private let adaptive: [ButcherTableau] = [.adaptiveHeun, .bosh3, .dopri5, .dopri8]
+private let adaptive: [ButcherTableau] = [.adaptiveHeun, .bosh3, .dopri5, .tsit5, .dopri8]
 
 @Suite("adaptive solvers", .serialized)
 struct AdaptiveSolverTests {

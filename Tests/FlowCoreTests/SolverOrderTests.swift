@@ -3,49 +3,168 @@ import FlowTensor
 import Foundation
 import Testing
 
-/// x' = ω·J·x, a rotation: the exact solution is known and the norm shows growth.
-private func rotation(_ omega: Float) -> (Tensor, Tensor) -> Tensor {
-  { x, _ in Tensor(x.shape, [-omega * x.base[1], omega * x.base[0]]) }
+/// A rotation seen through a shear, at a speed that grows with time: nonlinear, dependent on time,
+/// and solved in closed form. With v = y − a·x², (x, v) turns at the rate ω·(1 + r·t).
+struct ShearedRotation: Sendable {
+  let omega: Double
+  var shear = 0.2
+  var ramp = 0.3
+
+  /// States [1, 2], times [1].
+  func callAsFunction(_ x: Tensor, _ t: Tensor) -> Tensor {
+    let (a, b) = (Double(x.base[0]), Double(x.base[1]))
+    let v = b - shear * a * a
+    let rate = omega * (1 + ramp * Double(t.item))
+    return Tensor(x.shape, [Float(-rate * v), Float(rate * (a - 2 * shear * a * v))])
+  }
+
+  static var start: Tensor { Tensor([1, 2], [1, 0]) }
+
+  /// Distance of `found` from the solution at `end` that is `start` at `begin`.
+  func error(_ found: Tensor, from begin: Double, to end: Double) -> Double {
+    let angle = omega * (end - begin + ramp * (end * end - begin * begin) / 2)
+    let (x0, v0) = (1.0, -shear)
+    let x = x0 * cos(angle) - v0 * sin(angle)
+    let v = x0 * sin(angle) + v0 * cos(angle)
+    return hypot(Double(found.base[0]) - x, Double(found.base[1]) - v - shear * x * x)
+  }
+}
+
+/// A method, and step counts at which its error is well above float32's round-off.
+struct OrderRow: Sendable, CustomTestStringConvertible {
+  let name: String
+  let order: Int
+  let problem: ShearedRotation
+  let steps: [Int]
+  /// Where it integrates; noise lies at the end that it does not have.
+  var span = 0.0...1.0
+  /// The state at the end of `times`.
+  let solve: @Sendable (_ steps: Int, _ times: [Double], ShearedRotation) throws -> Tensor
+
+  var testDescription: String { name }
+}
+
+private func row(
+  _ tableau: ButcherTableau, omega: Double, shear: Double = 0.2, ramp: Double = 0.3, _ steps: [Int]
+) -> OrderRow {
+  OrderRow(
+    name: tableau.name, order: tableau.order,
+    problem: ShearedRotation(omega: omega, shear: shear, ramp: ramp), steps: steps
+  ) { steps, times, field in
+    try FixedStepSolver(tableau, grid: .steps(steps))
+      .integrate(from: ShearedRotation.start, through: times, field.callAsFunction).final
+  }
+}
+
+private func row(adamsBashforth order: Int, omega: Double, _ steps: [Int]) -> OrderRow {
+  OrderRow(
+    name: "ab\(order)", order: order, problem: ShearedRotation(omega: omega), steps: steps
+  ) { steps, times, field in
+    try AdamsBashforth(order: order, grid: .steps(steps))
+      .integrate(from: ShearedRotation.start, through: times, field.callAsFunction).final
+  }
+}
+
+/// The path on which time runs the way of `times` towards data.
+private func path(_ times: [Double]) -> any ProbabilityPath {
+  times[0] < times[1] ? LinearPath() : NoisingPath(sigmaMin: 0)
+}
+
+private func row(karras method: KarrasSampler.Method, _ order: Int, _ steps: [Int]) -> OrderRow {
+  OrderRow(
+    name: "karras_\(method.rawValue)", order: order, problem: ShearedRotation(omega: 2),
+    steps: steps
+  ) { steps, times, field in
+    let levels = KarrasSampler.evenTimes(steps + 1, from: 1, to: 0)
+    return KarrasSampler(method, times: levels).sample(
+      from: ShearedRotation.start, along: path(times), draws: { _ in ShearedRotation.start }, field.callAsFunction
+    ).final
+  }
+}
+
+private func row(sde method: StochasticSolver.Method, _ order: Int, _ steps: [Int]) -> OrderRow {
+  OrderRow(
+    name: "sde_\(method.rawValue)", order: order, problem: ShearedRotation(omega: 2), steps: steps
+  ) { steps, times, field in
+    let solver = StochasticSolver(
+      method, diffusion: DiffusionCoefficient(.constant, norm: 0), steps: steps, lastStep: .none,
+      margin: 0)
+    return try solver.integrate(
+      from: ShearedRotation.start, along: path(times), noise: { _ in ShearedRotation.start }, field.callAsFunction
+    ).final
+  }
 }
 
 @Suite("order of convergence", .serialized)
 struct SolverOrderTests {
-  /// Step counts at which the error of a turn by `angle` is well above float32's round-off.
-  struct Row: Sendable {
-    let tableau: ButcherTableau
-    let angle: Double
-    let steps: [Int]
-  }
-
   static let rows = [
-    Row(tableau: .euler, angle: 1, steps: [64, 128, 256]),
-    Row(tableau: .heun, angle: 2, steps: [16, 32, 64]),
-    Row(tableau: .midpoint, angle: 2, steps: [16, 32, 64]),
-    Row(tableau: .adaptiveHeun, angle: 2, steps: [16, 32, 64]),
-    Row(tableau: .bosh3, angle: 4, steps: [16, 24, 32]),
-    Row(tableau: .rk4, angle: 6, steps: [12, 18, 24]),
-    Row(tableau: .classicRK4, angle: 6, steps: [12, 18, 24]),
-    Row(tableau: .dopri5, angle: 12, steps: [16, 20, 26]),
-    Row(tableau: .dopri8, angle: 24, steps: [9, 12, 14]),
+    row(.euler, omega: 1, [64, 128, 256]),
+    row(.heun, omega: 2, [32, 64, 128]),
+    row(.midpoint, omega: 2, [32, 64, 128]),
+    row(.adaptiveHeun, omega: 2, [32, 64, 128]),
+    row(.bosh3, omega: 4, [24, 32, 48]),
+    row(.rk4, omega: 4, [16, 24, 32]),
+    row(.classicRK4, omega: 4, [16, 24, 32]),
+    row(.dopri5, omega: 8, shear: 0.05, ramp: 0.1, [16, 20, 26]),
+    row(.tsit5, omega: 7, shear: 0.05, ramp: 0.1, [12, 16, 20]),
+    row(.dopri8, omega: 24, shear: 0.05, ramp: 0.1, [9, 12, 14]),
+    row(adamsBashforth: 2, omega: 4, [32, 64, 128]),
+    row(adamsBashforth: 3, omega: 2, [24, 32, 48]),
+    row(adamsBashforth: 4, omega: 3, [24, 32, 48]),
+    // At the ends of a path λ is infinite, and the method between its two orders.
+    OrderRow(
+      name: "dpmpp_2m", order: 2, problem: ShearedRotation(omega: 2), steps: [32, 64, 128],
+      span: 0.1...0.9
+    ) { steps, times, field in
+      try DataPredictionSolver(grid: .steps(steps))
+        .integrate(from: ShearedRotation.start, through: times, along: GVPPath(), field.callAsFunction).final
+    },
+    row(karras: .euler, 1, [64, 128, 256]),
+    row(karras: .heun, 2, [32, 64, 128]),
+    row(sde: .euler, 1, [64, 128, 256]),
+    row(sde: .heun, 2, [32, 64, 128]),
   ]
 
-  @Test("slope of the error over the step", arguments: rows)
-  func slope(_ row: Row) throws {
-    let points = try row.steps.map { steps -> (x: Double, y: Double) in
-      let solver = FixedStepSolver(row.tableau, grid: .steps(steps))
-      let end = try solver.integrate(
-        from: Tensor([1, 2], [1, 0]), through: [0, 1], rotation(Float(row.angle))
-      ).final.values
-      let error = hypot(Double(end[0]) - cos(row.angle), Double(end[1]) - sin(row.angle))
-      return (log(1 / Double(steps)), log(error))
+  @Test("slope of the error over the step, rising and falling time", arguments: rows)
+  func slope(_ row: OrderRow) throws {
+    for (begin, end) in [
+      (row.span.lowerBound, row.span.upperBound), (row.span.upperBound, row.span.lowerBound),
+    ] {
+      let points = try row.steps.map { steps -> (x: Double, y: Double) in
+        let found = try row.solve(steps, [begin, end], row.problem)
+        return (log(1 / Double(steps)), log(row.problem.error(found, from: begin, to: end)))
+      }
+      let slope = fittedSlope(points)
+      #expect(abs(slope - Double(row.order)) < 0.3, "order \(slope) from \(begin) to \(end)")
     }
-    let slope = fittedSlope(points)
-    #expect(abs(slope - Double(row.tableau.order)) < 0.25, "order \(slope)")
   }
 
   @Test("every method has a row")
   func complete() {
-    #expect(Set(Self.rows.map(\.tableau.name)) == Set(ButcherTableau.all.map(\.name)))
+    let stochastic = StochasticSolver.Method.allCases.map { "sde_\($0.rawValue)" }
+    #expect(Set(Self.rows.map(\.name)) == Set(SolverKind.all.map(\.name) + stochastic))
+  }
+
+  /// A method of order p with an estimate of order h^p stops where the error is of the order of
+  /// the tolerance, whatever p is.
+  @Test(
+    "adaptive: the error is proportional to the tolerance, rising and falling time",
+    arguments: ButcherTableau.all.filter(\.isAdaptive))
+  func tolerance(_ tableau: ButcherTableau) throws {
+    let problem = ShearedRotation(omega: 12)
+    for (begin, end) in [(0.0, 1.0), (1, 0)] {
+      let points = try [1e-2, 1e-3, 1e-4].map { tolerance -> (x: Double, y: Double) in
+        let solver = AdaptiveSolver(
+          tableau, relativeTolerance: tolerance, absoluteTolerance: tolerance)
+        let found = try solver.integrate(
+          from: ShearedRotation.start, through: [begin, end], problem.callAsFunction)
+        let error = problem.error(found.final, from: begin, to: end)
+        #expect(error < 60 * tolerance, "error \(error) at \(tolerance)")
+        return (log(tolerance), log(error))
+      }
+      let slope = fittedSlope(points)
+      #expect(abs(slope - 1) < 0.35, "error ~ tolerance^\(slope) from \(begin) to \(end)")
+    }
   }
 
   /// Butcher's conditions: for every rooted tree τ with at most `order` vertices the elementary
@@ -63,7 +182,7 @@ struct SolverOrderTests {
   }
 
   @Test("the error estimate vanishes for what both solutions integrate", arguments: [
-    (ButcherTableau.adaptiveHeun, 1), (.bosh3, 2), (.dopri5, 4), (.dopri8, 7),
+    (ButcherTableau.adaptiveHeun, 1), (.bosh3, 2), (.dopri5, 4), (.tsit5, 4), (.dopri8, 7),
   ])
   func embedded(_ tableau: ButcherTableau, _ order: Int) {
     for size in 1...order {
@@ -75,7 +194,7 @@ struct SolverOrderTests {
   }
 }
 
-private func fittedSlope(_ points: [(x: Double, y: Double)]) -> Double {
+func fittedSlope(_ points: [(x: Double, y: Double)]) -> Double {
   let n = Double(points.count)
   let mx = points.reduce(0) { $0 + $1.x } / n
   let my = points.reduce(0) { $0 + $1.y } / n

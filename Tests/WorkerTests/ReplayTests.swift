@@ -26,6 +26,16 @@ struct ReplayTests {
     try expect(replayTrainingCase(try fixture(name)), count: count)
   }
 
+  @Test(
+    "paths, guidance, ODE and SDE sampling of FMBoost",
+    arguments: [
+      ("I_flow_core", 45), ("I_generate", 32), ("I_sde_cfg", 4), ("I_sde_gvp", 24),
+      ("I_sde_linear", 24),
+    ])
+  func flows(_ name: String, _ count: Int) throws {
+    try expect(replay(try fixture(name)), count: count)
+  }
+
   @Test("objective")
   func objective() throws {
     try expect(replayObjectiveCase(try fixture("K_lfm_objective")), count: 6)

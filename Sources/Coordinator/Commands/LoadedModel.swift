@@ -69,6 +69,8 @@ struct SamplingRecord: Codable {
   var seed: UInt64
   var solver: String
   var guidance: Double
+  /// Times between which guidance applies; nil: all.
+  var guidanceInterval: [Double]?
   var labels: String
   var itemSize: Int
   var evaluationsMean: Double
@@ -89,6 +91,9 @@ struct SamplingRecord: Codable {
     seed = plan.seed
     solver = plan.solver.description
     guidance = Double(plan.guidance)
+    let interval = plan.guidanceInterval
+    guidanceInterval =
+      interval.lowerBound.isFinite ? [interval.lowerBound, interval.upperBound].map { Double($0) } : nil
     labels = "\(plan.labels)"
     itemSize = plan.itemSize
     evaluationsMean =

@@ -20,6 +20,7 @@ struct SampleCommand: ParsableCommand {
         latentflow sample runs/demo --count 16 --labels 3 --solver dopri5 --rtol 1e-4 --out s
         latentflow sample test_args/celeb256_dit.txt --weights model_475.pth \\
           --autoencoder sd-vae-ft-mse --count 16 --grid faces.png
+        latentflow sample runs/demo --count 16 --solver heun --sde sigma --steps 50 --out s
       """)
 
   @Argument(
@@ -39,6 +40,8 @@ struct SampleCommand: ParsableCommand {
   var labels = "uniform"
   @Option(help: "Scale s of classifier-free guidance, u + s·(c − u). (default: 1, none)")
   var cfg: Double?
+  @Option(help: "Times a,b of the model between which guidance applies. (default: all)")
+  var guidanceInterval: String?
   @OptionGroup var solving: SolverOptions
   @OptionGroup var seeding: SeedOptions
   @Flag(help: "Use the trained parameters rather than their running average.")
@@ -59,6 +62,7 @@ struct SampleCommand: ParsableCommand {
     if let cfg, !(cfg >= 0 && cfg.isFinite) {
       throw ValidationError("--cfg \(cfg): expected 0 or more.")
     }
+    _ = try guidedTimes()
   }
 
   mutating func run() throws {
@@ -95,9 +99,10 @@ struct SampleCommand: ParsableCommand {
 
   private func samplingPlan(_ loaded: LoadedModel) throws -> SamplingPlan {
     SamplingPlan(
-      seed: seeding.seed ?? 0, solver: solving.chosen,
-      guidance: try guidance(loaded), labels: try labelChoice(loaded),
-      direction: loaded.config.path.path.direction, scale: Float(loaded.header.scale))
+      seed: seeding.seed ?? 0, solver: try solving.sampler(along: loaded.config.path.path),
+      guidance: try guidance(loaded), guidanceInterval: try guidedTimes(),
+      labels: try labelChoice(loaded), path: loaded.config.path.path,
+      scale: Float(loaded.header.scale))
   }
 
   private func guidance(_ loaded: LoadedModel) throws -> Float {
@@ -108,6 +113,15 @@ struct SampleCommand: ParsableCommand {
         advice: "guidance needs a model trained with model.label_dropout above 0")
     }
     return Float(cfg)
+  }
+
+  private func guidedTimes() throws -> ClosedRange<Float> {
+    guard let text = guidanceInterval else { return -.infinity ... .infinity }
+    guard let ends = numbers(text), ends.count == 2, ends[0] <= ends[1] else {
+      throw ValidationError(
+        "--guidance-interval \(text): expected two times, as 0.2,0.8, the smaller first.")
+    }
+    return Float(ends[0])...Float(ends[1])
   }
 
   private func labelChoice(_ loaded: LoadedModel) throws -> LabelChoice {
@@ -179,49 +193,4 @@ struct SampleCommand: ParsableCommand {
   }
 
   private func fileName(_ index: Int) -> String { String(format: "%06d.png", index) }
-}
-
-/// `--solver`, `--steps`, `--rtol`, `--atol`, `--error-control`
-struct SolverOptions: ParsableArguments {
-  @Option(
-    help: "\(ButcherTableau.all.map(\.name).joined(separator: ", ")).")
-  var solver = "dopri5"
-  @Option(help: "Steps of a fixed-step solver. (default: 40)")
-  var steps: Int?
-  @Option(help: "Relative tolerance of an adaptive solver. (default: 1e-5)")
-  var rtol: Double?
-  @Option(help: "Absolute tolerance of an adaptive solver. (default: 1e-5)")
-  var atol: Double?
-  @Option(help: "Error control of an adaptive solver: sample or batch.")
-  var errorControl = "sample"
-
-  func validate() throws {
-    guard let tableau = ButcherTableau.named(solver) else {
-      let near = nearestName(to: solver, among: ButcherTableau.all.map(\.name))
-      throw ValidationError(
-        "--solver \(solver): unknown" + (near.map { "; did you mean \($0)?" } ?? "."))
-    }
-    if tableau.isAdaptive, steps != nil {
-      throw ValidationError("--steps: \(solver) chooses its own steps; give --rtol and --atol.")
-    }
-    if !tableau.isAdaptive, rtol != nil || atol != nil {
-      throw ValidationError("--rtol and --atol: \(solver) has fixed steps; give --steps.")
-    }
-    if let steps, steps < 1 { throw ValidationError("--steps \(steps): expected at least 1.") }
-    for (name, value) in [("--rtol", rtol), ("--atol", atol)] {
-      if let value, !(value > 0) { throw ValidationError("\(name) \(value): expected above 0.") }
-    }
-    guard ["sample", "batch"].contains(errorControl) else {
-      throw ValidationError("--error-control \(errorControl): expected sample or batch.")
-    }
-  }
-
-  var chosen: SamplingSolver {
-    let tableau = ButcherTableau.named(solver)!
-    return tableau.isAdaptive
-      ? .adaptive(
-        tableau, relativeTolerance: rtol ?? 1e-5, absoluteTolerance: atol ?? 1e-5,
-        errorControl == "sample" ? .perSample : .batch)
-      : .fixed(tableau, steps: steps ?? 40)
-  }
 }

@@ -117,10 +117,10 @@ final class SamplePictures {
     sampling = Sampler(
       network, stage,
       SamplingPlan(
-        seed: config.seed, solver: config.samples.solver.solver(steps: config.samples.steps),
+        seed: config.seed, solver: config.samples.solver.sampler(steps: config.samples.steps),
         guidance: Float(config.samples.guidance),
         labels: classes > 0 ? .cycle(Array(0..<classes)) : .none,
-        direction: config.path.path.direction, scale: Float(data.scale)))
+        path: config.path.path, scale: Float(data.scale)))
   }
 
   /// Collective.
@@ -140,10 +140,5 @@ final class SamplePictures {
 }
 
 extension SamplesConfig.Solver {
-  func solver(steps: Int) -> SamplingSolver {
-    let tableau = ButcherTableau.named(rawValue)!
-    return tableau.isAdaptive
-      ? .adaptive(tableau, relativeTolerance: 1e-5, absoluteTolerance: 1e-5, .perSample)
-      : .fixed(tableau, steps: steps)
-  }
+  func sampler(steps: Int) -> any FlowSampler { SolverKind.named(rawValue)!.sampler(steps: steps) }
 }

@@ -150,8 +150,10 @@ public struct DataConfig: ConfigSection {
 /// Sample grids that are drawn while training.
 public struct SamplesConfig: ConfigSection {
   public enum Solver: String, CaseIterable, Sendable {
-    case euler, heun, midpoint, rk4, dopri5, dopri8, bosh3
+    case euler, heun, midpoint, rk4, dopri5, dopri8, tsit5, bosh3, ab2, ab3, ab4
+    case classicRK4 = "rk4_classic"
     case adaptiveHeun = "adaptive_heun"
+    case dataPrediction = "dpmpp_2m"
   }
 
   /// Steps between grids; 0 draws none.

@@ -21,4 +21,10 @@ public struct GVPPath: ProbabilityPath {
       },
       t: t)
   }
+
+  public func schedule(at t: Double) -> PathSchedule {
+    let quarter = Double.pi / 2
+    let (s, c) = (sin(quarter * t), cos(quarter * t))
+    return PathSchedule(data: s, noise: c, dataRate: quarter * c, noiseRate: -quarter * s)
+  }
 }

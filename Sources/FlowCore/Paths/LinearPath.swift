@@ -1,4 +1,5 @@
 import FlowTensor
+import Foundation
 
 /// The linear path of FMBoost (Schusterbauer et al., ECCV 2024; Lipman et al. 2022, arXiv
 /// 2210.02747): source at t = 0, data at t = 1.
@@ -21,5 +22,14 @@ public struct LinearPath: ProbabilityPath {
       linearCombination(xt, [smoothing!], coefficients: [sigmaMin], into: xt)
     }
     return PathSample(xt: xt, velocity: mix(source, data, t: t) { _ in (-1, 1) }, t: t)
+  }
+
+  /// Source and smoothing are both noise, of variance (1 − t)² + σ² together.
+  public func schedule(at t: Double) -> PathSchedule {
+    guard sigmaMin > 0 else {
+      return PathSchedule(data: t, noise: 1 - t, dataRate: 1, noiseRate: -1)
+    }
+    let width = hypot(1 - t, Double(sigmaMin))
+    return PathSchedule(data: t, noise: width, dataRate: 1, noiseRate: -(1 - t) / width)
   }
 }

@@ -17,4 +17,10 @@ public struct NoisingPath: ProbabilityPath {
       velocity: mix(data, noise, t: t) { _ in (-1, 1 - sigmaMin) },  // [B, …]
       t: t)
   }
+
+  public func schedule(at t: Double) -> PathSchedule {
+    let width = Double(sigmaMin)
+    return PathSchedule(
+      data: 1 - t, noise: width + (1 - width) * t, dataRate: -1, noiseRate: 1 - width)
+  }
 }

@@ -6,7 +6,7 @@ import FlowTensor
 /// The algorithm is torchdiffeq 0.2.5's: rms norms, Hairer's first step (Hairer, Nørsett & Wanner
 /// I, § II.4), controller with safety 0.9 and factors 0.2 … 10, times in Double. Batch control
 /// follows it to the end; control per sample lands on the output times instead of passing them.
-public struct AdaptiveSolver: ODESolver {
+public struct AdaptiveSolver: ODESolver, Equatable {
   /// Whose error a step answers to.
   public enum ErrorControl: String, Sendable, CaseIterable {
     /// Each sample has its own time and step; it depends on no other sample of the batch. A sample
@@ -58,6 +58,11 @@ public struct AdaptiveSolver: ODESolver {
     self.landsOnOutputs = landsOnOutputs ?? (errorControl == .perSample)
     self.firstStep = firstStep
     self.maximumSteps = maximumSteps
+  }
+
+  public var description: String {
+    "\(tableau.name), rtol \(relativeTolerance), atol \(absoluteTolerance), "
+      + "error control \(errorControl.rawValue)"
   }
 
   public func integrate(

@@ -45,7 +45,8 @@ public struct ButcherTableau: Sendable, Equatable, CustomStringConvertible {
 
   /// Every method, the simplest first.
   public static let all: [ButcherTableau] = [
-    .euler, .heun, .midpoint, .classicRK4, .rk4, .bosh3, .adaptiveHeun, .dopri5, .dopri8,
+    .euler, .heun, .midpoint, .classicRK4, .rk4, .bosh3, .adaptiveHeun, .dopri5, .tsit5,
+    .dopri8,
   ]
 
   public static func named(_ name: String) -> ButcherTableau? { all.first { $0.name == name } }

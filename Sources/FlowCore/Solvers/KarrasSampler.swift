@@ -1,8 +1,10 @@
 import FlowTensor
 
 /// LFM's samplers in the manner of Karras et al. 2022 (arXiv 2206.00364, algorithm 2): Euler or
-/// Heun on falling times, with optional churn, on the velocity itself.
-public struct KarrasSampler: Sendable {
+/// Heun on falling noise levels, with optional churn, on the velocity itself.
+///
+/// A noise level is the time t where noise lies at t = 1, and 1 − t where it lies at t = 0.
+public struct KarrasSampler: FlowSampler, Equatable {
   public enum Method: String, Sendable, CaseIterable {
     case euler, heun
   }
@@ -10,7 +12,7 @@ public struct KarrasSampler: Sendable {
   /// Fresh noise that is mixed in before a step of Heun's method.
   public struct Churn: Equatable, Sendable {
     public var amount: Double
-    /// Times at which it applies.
+    /// Noise levels at which it applies.
     public var times: ClosedRange<Double>
     public var noiseScale: Double
 
@@ -24,7 +26,7 @@ public struct KarrasSampler: Sendable {
   }
 
   public let method: Method
-  /// Falling times; one step between each and the next.
+  /// Falling noise levels; one step between each and the next.
   public let times: [Double]
   public let churn: Churn
   /// The step count that LFM's code assumes whatever the times are, 40 there: churn is divided by
@@ -52,21 +54,38 @@ public struct KarrasSampler: Sendable {
     return (0..<count).map { first + (last - first) * Double($0) / Double(count - 1) }
   }
 
+  public var description: String {
+    var text = "karras_\(method.rawValue), \(times.count - 1) steps"
+    if churn.amount > 0 {
+      text += ", churn \(churn.amount) at \(churn.times) times \(churn.noiseScale)"
+    }
+    return assumedSteps.map { "\(text), \($0) steps assumed" } ?? text
+  }
+
+  public func sample(
+    from noise: Tensor, along path: any ProbabilityPath, draws: (Int) -> Tensor,
+    _ field: (Tensor, Tensor) throws -> Tensor
+  ) rethrows -> Trajectory {
+    try integrate(from: noise, direction: path.direction, noise: draws, field)
+  }
+
   /// - Parameters:
-  ///   - x0: states at the first time, [B, …]
+  ///   - x0: states at the first level, [B, …]
   ///   - noise: standard normal noise of a step, [B, …]; asked for where churn applies
   ///   - field: velocity of states [B, …] at times [B]
-  /// - Returns: the states at the last time
+  /// - Returns: the states at the last level
   public func integrate(
-    from x0: Tensor, noise: (_ step: Int) -> Tensor,
+    from x0: Tensor, direction: TimeDirection = .dataToNoise,
+    noise: (_ step: Int) -> Tensor,
     _ field: (_ x: Tensor, _ t: Tensor) throws -> Tensor
   ) rethrows -> Trajectory {
     let batch = x0.shape[0]
     let x = x0.copy()
     let trial = Tensor(uninitialized: x0.shape)
     var calls = 0
-    func velocity(_ x: Tensor, _ time: Double) throws -> Tensor {
+    func velocity(_ x: Tensor, _ level: Double) throws -> Tensor {
       calls += 1
+      let time = direction == .dataToNoise ? level : 1 - level
       return try slope(x, Array(repeating: Float(time), count: batch), field)
     }
     for i in 0..<times.count - 1 {
@@ -76,7 +95,7 @@ public struct KarrasSampler: Sendable {
         linearCombination(
           x, [noise(i)], coefficients: [Float(width * churn.noiseScale)], into: x)
       }
-      let step = Float(times[i + 1] - start)
+      let step = Float(direction == .dataToNoise ? times[i + 1] - start : start - times[i + 1])
       let k1 = try velocity(x, start)
       guard isCorrected(i) else {
         linearCombination(x, [k1], coefficients: [step], into: x)
@@ -90,7 +109,7 @@ public struct KarrasSampler: Sendable {
       states: [x0, x], evaluations: Array(repeating: calls, count: batch), calls: calls)
   }
 
-  /// The time that churn raises the start of step `i` to.
+  /// The level that churn raises the start of step `i` to.
   private func churned(_ i: Int) -> Double {
     guard method == .heun, churn.times.contains(times[i]) else { return times[i] }
     let steps = Double(assumedSteps ?? times.count - 1)

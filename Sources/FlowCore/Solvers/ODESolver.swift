@@ -1,7 +1,7 @@
 import FlowTensor
 
 /// Integrates dx/dt = f(x, t) for a batch of samples that share nothing but the calls of f.
-public protocol ODESolver: Sendable {
+public protocol ODESolver: FlowSampler {
   /// - Parameters:
   ///   - x0: states at `times[0]`, [B, …]
   ///   - times: output times, at least two, strictly rising or strictly falling

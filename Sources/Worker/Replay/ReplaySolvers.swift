@@ -7,50 +7,18 @@ import FlowTensor
 /// tried step.
 public func replaySolverCase(_ c: ReferenceCase) throws -> [ReplayRow] {
   let field = try ReplayField(c)
-  guard let runs = c.config["runs"]?.array else {
-    throw UserError(.badData, c.file.path, at: "header entry config", found: "no runs")
-  }
-  return try runs.flatMap { run in
-    run["sampler"] == nil
-      ? try replayODE(c, SolverRun(run, of: c), field)
-      : try replayKarras(c, SolverRun(run, of: c), field)
-  }
-}
-
-/// One entry of a case's `runs`.
-private struct SolverRun {
-  let tag: String
-  let entry: JSONValue
-  let path: String
-
-  init(_ entry: JSONValue, of c: ReferenceCase) throws {
-    path = c.file.path
-    guard let tag = entry["tag"]?.string else {
-      throw UserError(.badData, path, at: "header entry config", found: "a run without a tag")
-    }
-    self.tag = tag
-    self.entry = entry
-  }
-
-  func string(_ key: String) throws -> String { try value(key, entry[key]?.string) }
-  func double(_ key: String) throws -> Double { try value(key, entry[key]?.double) }
-  func int(_ key: String) throws -> Int { try value(key, entry[key]?.int) }
-
-  private func value<T>(_ key: String, _ value: T?) throws -> T {
-    if let value { return value }
-    throw UserError(
-      .badData, path, at: "header entry config, run \(tag)", found: "no usable \(key)")
+  return try ReplayRun.all(of: c).flatMap { run in
+    run.entry["sampler"] == nil ? try replayODE(c, run, field) : try replayKarras(c, run, field)
   }
 }
 
 private func replayODE(
-  _ c: ReferenceCase, _ run: SolverRun, _ field: ReplayField
+  _ c: ReferenceCase, _ run: ReplayRun, _ field: ReplayField
 ) throws -> [ReplayRow] {
   let method = try run.string("method")
   guard let tableau = ButcherTableau.named(method) else {
-    throw UserError(
-      .badData, c.file.path, at: "run \(run.tag)", found: "method \(method)",
-      expected: ButcherTableau.all.map(\.name).joined(separator: ", "))
+    throw run.unusable(
+      "method \(method)", expected: ButcherTableau.all.map(\.name).joined(separator: ", "))
   }
   let x0 = try c.input("y0")
   let times = try c.doubles(.inputs, run.string("t"))
@@ -86,14 +54,9 @@ private func replayODE(
 }
 
 private func replayKarras(
-  _ c: ReferenceCase, _ run: SolverRun, _ field: ReplayField
+  _ c: ReferenceCase, _ run: ReplayRun, _ field: ReplayField
 ) throws -> [ReplayRow] {
-  let name = try run.string("sampler")
-  guard let method = KarrasSampler.Method(rawValue: name) else {
-    throw UserError(
-      .badData, c.file.path, at: "run \(run.tag)", found: "sampler \(name)",
-      expected: "euler or heun")
-  }
+  let method = try run.choice("sampler", KarrasSampler.Method.euler)
   let arguments = run.entry["args"]
   let sampler = KarrasSampler(
     method,

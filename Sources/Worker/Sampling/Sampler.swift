@@ -3,31 +3,6 @@ import FlowCore
 import FlowData
 import FlowTensor
 
-/// How a velocity field is integrated from noise to data.
-public enum SamplingSolver: Equatable, Sendable {
-  case fixed(ButcherTableau, steps: Int)
-  case adaptive(
-    ButcherTableau, relativeTolerance: Double, absoluteTolerance: Double,
-    AdaptiveSolver.ErrorControl)
-
-  var solver: any ODESolver {
-    switch self {
-    case .fixed(let tableau, let steps): FixedStepSolver(tableau, grid: .steps(steps))
-    case .adaptive(let tableau, let relative, let absolute, let control):
-      AdaptiveSolver(
-        tableau, relativeTolerance: relative, absoluteTolerance: absolute, errorControl: control)
-    }
-  }
-
-  public var description: String {
-    switch self {
-    case .fixed(let tableau, let steps): "\(tableau.name), \(steps) steps"
-    case .adaptive(let tableau, let relative, let absolute, let control):
-      "\(tableau.name), rtol \(relative), atol \(absolute), error control \(control.rawValue)"
-    }
-  }
-}
-
 /// Which class each sample is asked to show.
 public enum LabelChoice: Equatable, Sendable {
   /// Drawn uniformly, a function of seed and sample index.
@@ -50,10 +25,13 @@ public enum LabelChoice: Equatable, Sendable {
 /// Everything that the samples are a function of, beside the weights.
 public struct SamplingPlan: Sendable {
   public var seed: UInt64
-  public var solver: SamplingSolver
+  public var solver: any FlowSampler
+  /// Scale s of classifier-free guidance; 1 is none.
   public var guidance: Float
+  /// Times of the path at which guidance applies; others use 1.
+  public var guidanceInterval: ClosedRange<Float>
   public var labels: LabelChoice
-  public var direction: TimeDirection
+  public var path: any ProbabilityPath
   /// Latents are divided by this before decoding.
   public var scale: Float
   /// Samples of one work item. An item is always computed at its full batch, so that sample i has
@@ -63,11 +41,12 @@ public struct SamplingPlan: Sendable {
   public static let standardItemSize = 32
 
   public init(
-    seed: UInt64, solver: SamplingSolver, guidance: Float, labels: LabelChoice,
-    direction: TimeDirection, scale: Float, itemSize: Int = Self.standardItemSize
+    seed: UInt64, solver: any FlowSampler, guidance: Float,
+    guidanceInterval: ClosedRange<Float> = -.infinity ... .infinity, labels: LabelChoice,
+    path: any ProbabilityPath, scale: Float, itemSize: Int = Self.standardItemSize
   ) {
     (self.seed, self.solver, self.guidance) = (seed, solver, guidance)
-    (self.labels, self.direction) = (labels, direction)
+    (self.guidanceInterval, self.labels, self.path) = (guidanceInterval, labels, path)
     (self.scale, self.itemSize) = (scale, itemSize)
   }
 
@@ -106,26 +85,18 @@ public struct Sampler {
 
   /// Scaled latents of a range of samples, [B, h, w, C].
   func latents(_ range: Range<Int>) throws -> (Tensor, labels: [Int]?, evaluations: [Int]) {
-    let noise = Tensor(uninitialized: Shape([range.count] + network.specification.latentShape))
-    let row = noise.count / range.count
-    for (i, index) in range.enumerated() {
-      Philox(seed: plan.seed, stream: .sampleNoise, index: index)
-        .fillNormal(noise.base + i * row, count: row)
-    }
     let drawn = range.map { plan.labels.label(seed: plan.seed, index: $0) }
     let labels = drawn.contains(nil) ? nil : drawn.compactMap(\.self)
-    let (start, end) = plan.direction.samplingInterval
     let condition = Condition(labels: labels)
     do {
       let trajectory: Trajectory
       if plan.guidance == 1 {
-        trajectory = try plan.solver.solver.integrate(
-          network, condition: condition, from: noise, through: [start, end])
+        trajectory = try integrate(network, condition, range)
       } else {
         let guided = GuidedField(
-          network, scale: plan.guidance, nullLabel: network.specification.nullLabel!)
-        trajectory = try plan.solver.solver.integrate(
-          guided, condition: condition, from: noise, through: [start, end])
+          network, scale: plan.guidance, nullLabel: network.specification.nullLabel!,
+          interval: plan.guidanceInterval)
+        trajectory = try integrate(guided, condition, range)
       }
       return (trajectory.final, labels, trajectory.evaluations)
     } catch let failure as SolverFailure {
@@ -133,5 +104,25 @@ public struct Sampler {
         .badData, "samples \(range.lowerBound)…\(range.upperBound - 1)", found: "\(failure)",
         advice: "look at the weights with `latentflow inspect`, or choose a fixed-step solver")
     }
+  }
+
+  private func integrate<Field: VelocityField>(
+    _ field: Field, _ condition: Condition, _ range: Range<Int>
+  ) throws -> Trajectory {
+    try plan.solver.sample(
+      from: normal(range, .sampleNoise), along: plan.path,
+      draws: { step in normal(range, .churn, step: step) }
+    ) { x, t in field(x, t: t, condition: condition) }
+  }
+
+  /// Noise of a range of samples, [B, h, w, C]: each sample's is a function of its index.
+  private func normal(_ range: Range<Int>, _ stream: RandomStream, step: Int = 0) -> Tensor {
+    let noise = Tensor(uninitialized: Shape([range.count] + network.specification.latentShape))
+    let row = noise.count / range.count
+    for (i, index) in range.enumerated() {
+      Philox(seed: plan.seed, stream: stream, step: step, index: index)
+        .fillNormal(noise.base + i * row, count: row)
+    }
+    return noise
   }
 }
