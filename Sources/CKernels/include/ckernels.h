@@ -57,5 +57,6 @@ void lf_keep_heap(void);
 #include "ckernels_convolution.h"
 #include "ckernels_groupnorm.h"
 #include "ckernels_optimizer.h"
+#include "ckernels_pooling.h"
 #include "ckernels_resample.h"
 #include "ckernels_solver.h"
