@@ -11,7 +11,7 @@ struct InceptionConvolution {
   private let convolution: FrozenConvolution
 
   init(
-    _ inputs: Int, _ outputs: Int, kernel: (Int, Int), stride: Int = 1, padding: (Int, Int) = (0, 0),
+    _ inputs: Int, _ outputs: Int, kernel: (Int, Int), stride: Int = 1, padding: (Int, Int),
     _ weights: NamedWeights
   ) throws {
     let shape: Shape = [outputs, inputs, kernel.0, kernel.1]

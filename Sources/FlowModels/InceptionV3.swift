@@ -6,8 +6,8 @@ import FlowTensor
 /// 1512.00567; Heusel et al. 2017, arXiv 1706.08500.
 ///
 /// It differs from torchvision's network of that name: average pools leave padding out of the mean,
-/// the last block pools by maximum, and there are 1,008 classes. Figures computed with other weights
-/// are not FID, so weights of another shape are refused. Evaluation only.
+/// the last block pools by maximum, and there are 1,008 classes. Figures computed with other
+/// weights are not FID, so weights of another shape are refused. Evaluation only.
 public final class InceptionV3 {
   /// A set of features that figures are computed on, by its width.
   public enum Features: Int, CaseIterable, Sendable {

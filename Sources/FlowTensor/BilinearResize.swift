@@ -9,7 +9,7 @@ public func resizedBilinear(
   _ x: Tensor, height: Int, width: Int, scale: Float = 1, offset: Float = 0
 ) -> Tensor {
   precondition(
-    x.shape.rank == 4 && x.tape == nil && x.shape[1] > 0 && x.shape[2] > 0 && height > 0 && width > 0,
+    x.shape.rank == 4 && x.tape == nil && min(x.shape[1], x.shape[2], height, width) > 0,
     "a resize of \(x.shape) to \(height)×\(width)")
   let (h, w, c) = (x.shape[1], x.shape[2], x.shape[3])
   let (rows, columns) = (Taps(from: h, to: height), Taps(from: w, to: width))

@@ -37,11 +37,12 @@ public func meanOverPixels(_ x: Tensor) -> Tensor {
 
 /// Maps of equal extents side by side: n × [B, H, W, C_i] → [B, H, W, Σ C_i].
 public func joinedChannels(_ parts: [Tensor]) -> Tensor {
+  let outer = parts[0].shape.dims.dropLast()
   precondition(
-    parts.allSatisfy { $0.tape == nil && $0.shape.dims.dropLast() == parts[0].shape.dims.dropLast() },
+    parts.allSatisfy { $0.tape == nil && $0.shape.dims.dropLast() == outer },
     "cannot join the channels of \(parts.map(\.shape))")
   let total = parts.reduce(0) { $0 + $1.shape[-1] }
-  let y = Tensor(uninitialized: Shape(parts[0].shape.dims.dropLast() + [total]))
+  let y = Tensor(uninitialized: Shape(outer + [total]))
   parallelFor(y.shape.rows, grain: max(1, Kernel.grain / total)) { rows in
     var start = 0
     for part in parts {

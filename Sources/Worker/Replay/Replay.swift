@@ -27,6 +27,7 @@ private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   case "A_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
   case "E_": return try replayAutoencoderCase(c)
   case "F_": return try replayInceptionCase(c)
+  case "G_": return try replayMetricsCase(c)
   case "H_": return try replaySolverCase(c)
   case "J_": return try replayTrainingCase(c)
   case "K_" where c.name == "K_lfm_objective": return try replayObjectiveCase(c)
