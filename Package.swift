@@ -34,7 +34,7 @@ let package = Package(
     .target(name: "FlowCore", dependencies: ["FlowTensor"]),
     .target(
       name: "FlowModels", dependencies: ["Diagnostics", "FlowCore", "FlowNN", "FlowTensor"]),
-    .target(name: "FlowMetrics", dependencies: ["FlowTensor", "CBLAS"]),
+    .target(name: "FlowMetrics", dependencies: ["Diagnostics", "FlowTensor", "CBLAS"]),
     .target(
       name: "FlowData",
       dependencies: ["Diagnostics", "FlowTensor", "CImage", "CCrypto", "CZlib"]),
@@ -65,8 +65,12 @@ let package = Package(
     .testTarget(name: "FlowTensorTests", dependencies: ["FlowTensor", "TestSupport"]),
     .testTarget(name: "FlowNNTests", dependencies: ["FlowNN", "FlowData", "TestSupport"]),
     .testTarget(name: "FlowCoreTests", dependencies: ["FlowCore", "FlowData", "TestSupport"]),
-    .testTarget(name: "FlowModelsTests", dependencies: ["FlowModels", "FlowData", "TestSupport"]),
-    .testTarget(name: "FlowMetricsTests", dependencies: ["FlowMetrics", "TestSupport"]),
+    .testTarget(
+      name: "FlowModelsTests",
+      dependencies: ["Diagnostics", "FlowModels", "FlowData", "TestSupport"]),
+    .testTarget(
+      name: "FlowMetricsTests",
+      dependencies: ["Diagnostics", "FlowData", "FlowMetrics", "FlowModels", "TestSupport"]),
     .testTarget(
       name: "FlowDataTests", dependencies: ["FlowData", "TestSupport", "fuzz-parsers"]),
     .testTarget(

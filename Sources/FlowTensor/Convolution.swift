@@ -35,7 +35,7 @@ public struct Padding: Hashable, Sendable, CustomStringConvertible {
 public func convolution(
   _ x: Tensor, weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding = .none
 ) -> Tensor {
-  let g = geometry(x, weight, bias, stride, padding)
+  let g = ConvolutionGeometry(of: x, weight, bias, stride, padding)
   if g.isPointwise { return linear(x, weight: weight, bias: bias) }
   let y = Tensor(uninitialized: [g.batch, g.outHeight, g.outWidth, g.outChannels])
   Kernel.convolution(g, x.base, weight.base, bias?.base, into: y.base)
@@ -64,24 +64,24 @@ public func convolution(
   }
 }
 
-private func geometry(
-  _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, _ stride: Int, _ padding: Padding
-) -> ConvolutionGeometry {
-  precondition(
-    x.shape.rank == 4 && weight.shape.rank == 4 && x.shape[3] == weight.shape[1],
-    "convolution of [B, H, W, Cin] \(x.shape) by [Cout, Cin, kh, kw] \(weight.shape)")
-  precondition(
-    bias == nil || bias!.shape == [weight.shape[0]],
-    "bias \(bias!.shape) of a convolution by \(weight.shape)")
-  let g = ConvolutionGeometry(
-    batch: x.shape[0], height: x.shape[1], width: x.shape[2], inChannels: x.shape[3],
-    outChannels: weight.shape[0], kernelHeight: weight.shape[2], kernelWidth: weight.shape[3],
-    stride: stride, padding: padding)
-  precondition(
-    g.height + padding.top + padding.bottom >= g.kernelHeight
-      && g.width + padding.left + padding.right >= g.kernelWidth,
-    "the kernel exceeds the image: \(g)")
-  return g
+extension ConvolutionGeometry {
+  /// - Parameters: as those of `convolution`.
+  init(of x: Tensor, _ weight: Tensor, _ bias: Tensor?, _ stride: Int, _ padding: Padding) {
+    precondition(
+      x.shape.rank == 4 && weight.shape.rank == 4 && x.shape[3] == weight.shape[1],
+      "convolution of [B, H, W, Cin] \(x.shape) by [Cout, Cin, kh, kw] \(weight.shape)")
+    precondition(
+      bias == nil || bias!.shape == [weight.shape[0]],
+      "bias \(bias!.shape) of a convolution by \(weight.shape)")
+    self.init(
+      batch: x.shape[0], height: x.shape[1], width: x.shape[2], inChannels: x.shape[3],
+      outChannels: weight.shape[0], kernelHeight: weight.shape[2], kernelWidth: weight.shape[3],
+      stride: stride, padding: padding)
+    precondition(
+      height + padding.top + padding.bottom >= kernelHeight
+        && width + padding.left + padding.right >= kernelWidth,
+      "the kernel exceeds the image: \(self)")
+  }
 }
 
 extension Kernel {

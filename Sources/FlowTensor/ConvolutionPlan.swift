@@ -50,6 +50,8 @@ final class ConvolutionPlan: @unchecked Sendable {
     case forward(bias: Bool, adding: Bool)
     case backwardData
     case backwardWeights(bias: Bool)
+    /// With bias, and max(0, ·) behind it if `rectified`; nothing is kept for a backward pass.
+    case inference(rectified: Bool)
   }
 
   let geometry: ConvolutionGeometry
@@ -115,16 +117,22 @@ final class ConvolutionPlan: @unchecked Sendable {
     var hasBias = false
     if case .forward(bias: true, _) = pass { hasBias = true }
     if case .backwardWeights(bias: true) = pass { hasBias = true }
+    if case .inference = pass { hasBias = true }
 
     return withUnsafePointer(to: &bia) { bia in
       let bia = hasBias ? bia : nil
       var forward = dnnl_convolution_desc_t()
       OneDNN.check(
         dnnl_convolution_forward_desc_init(
-          &forward, dnnl_forward_training, dnnl_convolution_direct, &src, &wei, bia, &dst, strides,
-          before, after), "\(g)")
-      if case .forward(_, let adding) = pass { return compile(&forward, adding: adding, nil, g) }
-      let hint = compile(&forward, adding: false, nil, g)
+          &forward, pass.kind, dnnl_convolution_direct, &src, &wei, bia, &dst, strides, before,
+          after), "\(g)")
+      if case .forward(_, let adding) = pass {
+        return compile(&forward, OneDNNAttributes(summing: adding), nil, g)
+      }
+      if case .inference(let rectified) = pass {
+        return compile(&forward, OneDNNAttributes(rectified: rectified), nil, g)
+      }
+      let hint = compile(&forward, OneDNNAttributes(), nil, g)
       defer { dnnl_primitive_desc_destroy(hint) }
       var backward = dnnl_convolution_desc_t()
       let status = pass == .backwardData
@@ -133,15 +141,14 @@ final class ConvolutionPlan: @unchecked Sendable {
         : dnnl_convolution_backward_weights_desc_init(
           &backward, dnnl_convolution_direct, &src, &wei, bia, &dst, strides, before, after)
       OneDNN.check(status, "\(g)")
-      return compile(&backward, adding: false, hint, g)
+      return compile(&backward, OneDNNAttributes(), hint, g)
     }
   }
 
   private static func compile(
-    _ operation: inout dnnl_convolution_desc_t, adding: Bool, _ hint: dnnl_primitive_desc_t?,
-    _ g: ConvolutionGeometry
+    _ operation: inout dnnl_convolution_desc_t, _ attributes: OneDNNAttributes,
+    _ hint: dnnl_primitive_desc_t?, _ g: ConvolutionGeometry
   ) -> dnnl_primitive_desc_t {
-    let attributes = OneDNNAttributes(summing: adding)
     var description: dnnl_primitive_desc_t?
     OneDNN.check(
       dnnl_primitive_desc_create(
@@ -153,6 +160,10 @@ final class ConvolutionPlan: @unchecked Sendable {
 extension ConvolutionPlan.Pass {
   fileprivate var givesWeights: Bool {
     if case .backwardWeights = self { true } else { false }
+  }
+
+  fileprivate var kind: dnnl_prop_kind_t {
+    if case .inference = self { dnnl_forward_inference } else { dnnl_forward_training }
   }
 }
 

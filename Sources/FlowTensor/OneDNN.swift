@@ -109,20 +109,25 @@ final class OneDNNPrimitive {
   }
 }
 
-/// Attributes of a primitive: scratchpad from the caller, optionally adding to the destination.
+/// Attributes of a primitive: scratchpad from the caller, optionally adding to the destination, or
+/// max(0, ·) of the result.
 final class OneDNNAttributes {
   let handle: dnnl_primitive_attr_t
 
-  init(summing: Bool = false) {
+  init(summing: Bool = false, rectified: Bool = false) {
     var attributes: dnnl_primitive_attr_t?
     OneDNN.check(dnnl_primitive_attr_create(&attributes), "creating attributes")
     handle = attributes!
     OneDNN.check(
       dnnl_primitive_attr_set_scratchpad_mode(handle, dnnl_scratchpad_mode_user), "scratchpad mode")
-    guard summing else { return }
+    guard summing || rectified else { return }
     var operations: dnnl_post_ops_t?
     OneDNN.check(dnnl_post_ops_create(&operations), "creating post-operations")
-    OneDNN.check(dnnl_post_ops_append_sum(operations, 1), "appending a sum")
+    if summing { OneDNN.check(dnnl_post_ops_append_sum(operations, 1), "appending a sum") }
+    if rectified {
+      OneDNN.check(
+        dnnl_post_ops_append_eltwise(operations, 1, dnnl_eltwise_relu, 0, 0), "appending a ReLU")
+    }
     OneDNN.check(dnnl_primitive_attr_set_post_ops(handle, operations), "setting post-operations")
     dnnl_post_ops_destroy(operations)
   }

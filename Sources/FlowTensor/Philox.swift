@@ -5,6 +5,7 @@ import Foundation
 public enum RandomStream: UInt8, Sendable, CaseIterable {
   case noise = 1, time, labelDrop, flip, posterior, shuffle, initialization, sampleNoise,
     sampleLabel, shapes, split, churn, crop, mask
+  case resample = 32
 }
 
 /// Philox4x32-10, a counter-based generator.

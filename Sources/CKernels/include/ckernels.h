@@ -60,5 +60,6 @@ void lf_keep_heap(void);
 #include "ckernels_groupnorm.h"
 #include "ckernels_layout.h"
 #include "ckernels_optimizer.h"
+#include "ckernels_pooling.h"
 #include "ckernels_resample.h"
 #include "ckernels_solver.h"

@@ -29,6 +29,8 @@ private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   case "D_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
   case "C_" where try isBuilt(c.config, c): return try replayNetworkCase(c)
   case "E_": return try replayAutoencoderCase(c)
+  case "F_": return try replayInceptionCase(c)
+  case "G_": return try replayMetricsCase(c)
   case "H_": return try replaySolverCase(c)
   case "I_" where c.name == "I_flow_core": return try replayFlowCoreCase(c)
   case "I_" where c.name == "I_generate": return try replayGenerateCase(c)
