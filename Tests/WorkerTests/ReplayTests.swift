@@ -26,6 +26,11 @@ struct ReplayTests {
     try expect(replayTrainingCase(try fixture(name)), count: count)
   }
 
+  @Test("image transforms")
+  func transforms() throws {
+    try expect(replay(try fixture("O_image_transforms")), count: 24)
+  }
+
   @Test("objective")
   func objective() throws {
     try expect(replayObjectiveCase(try fixture("K_lfm_objective")), count: 6)

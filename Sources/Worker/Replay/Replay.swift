@@ -31,6 +31,7 @@ private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   case "K_" where c.name == "K_lfm_objective": return try replayObjectiveCase(c)
   case "M_" where try isBuilt(c.config["net"], c): return try replaySamplingCase(c)
   case "N_" where try isBuilt(c.config["net"], c): return try replayTrainingLoopCase(c)
+  case "O_": return try replayTransformsCase(c)
   default: return nil
   }
 }
