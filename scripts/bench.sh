@@ -3,6 +3,9 @@
 # 1 and 2 threads, and beside it a PyTorch peer in alternation where there is a PyTorch.
 #
 #   scripts/bench.sh [--compile] [--models NAME…] [--threads N…] [--repetitions N] [--json FILE]
+#   scripts/bench.sh data [--count N] [--repetitions N] [--json FILE]
+#
+# The second form times the decoding, scaling and cropping of JPEG files beside Pillow.
 #
 # The PyTorch is that of LATENTFLOW_TORCH_PYTHON (a Python executable), else that of python3; with
 # LATENTFLOW_TORCH_PYTHON=none ours runs alone.  Takes about 10 minutes on 2 quiet cores.
@@ -19,6 +22,16 @@ fi
 scripts/setup.sh
 
 torch=${LATENTFLOW_TORCH_PYTHON:-python3}
+if [[ ${1:-} == data ]]; then
+  shift
+  if ! "$torch" -c 'import PIL' 2>/dev/null; then
+    echo "error: $torch has no Pillow; LATENTFLOW_TORCH_PYTHON names a Python that has." >&2
+    exit 1
+  fi
+  swift build -c release --product latentflow
+  binary=$(swift build -c release --show-bin-path)/latentflow
+  exec "$torch" Benchmarks/compare_data.py --latentflow "$binary bench data" "$@"
+fi
 if [[ $torch == none ]]; then
   torch=''
 elif ! version=$("$torch" -c 'import torch; print(torch.__version__)' 2>/dev/null); then

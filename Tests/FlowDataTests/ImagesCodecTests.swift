@@ -42,6 +42,52 @@ import Testing
     #expect(try imageSize(ofFile: path) == expected.size)
   }
 
+  /// Within one level: the lossy form may differ between versions of libwebp's conversion to RGB.
+  @Test(
+    "WebP as the reference reads it",
+    arguments: [("lossless", 0), ("alpha", 0), ("exif", 0), ("lossy", 1), ("lossy_alpha", 1)])
+  func webp(_ row: (name: String, tolerance: Int)) throws {
+    let expected = try ReferenceBytes("files/webp.expected.safetensors").image("\(row.name).rgb")
+    let path = "\(fixtures)/files/image_\(row.name).webp"
+    let image = try ImageBuffer(contentsOf: path)
+    #expect(largestDifference(image, expected) <= row.tolerance)
+    #expect(try imageSize(ofFile: path) == expected.size)
+  }
+
+  /// The note is ignored unless asked for; the three hold orientation 6, a quarter turn clockwise.
+  @Test(arguments: ["image_exif_rotated.jpg", "image_exif6.png", "image_exif.webp"])
+  func exifOrientation(_ name: String) throws {
+    let path = "\(fixtures)/files/\(name)"
+    let stored = try ImageBuffer(contentsOf: path)
+    #expect(stored.size == ImageSize(width: 32, height: 24))
+    let shown = try ImageBuffer(contentsOf: path, exif: .apply)
+    #expect(shown.size == ImageSize(width: 24, height: 32))
+    for (x, y) in [(0, 0), (23, 0), (0, 31), (11, 5)] {
+      #expect(shown[x, y] == stored[y, 23 - x], "(\(x), \(y))")
+    }
+  }
+
+  /// TIFF 6.0's eight orientations: where row 0 and column 0 of the stored picture are seen.
+  @Test func everyOrientationTurnsThePictureItsWay() throws {
+    let corners: [UInt8: [UInt8]] = [  // upper left, upper right, lower left, lower right
+      1: [1, 2, 3, 4], 2: [2, 1, 4, 3], 3: [4, 3, 2, 1], 4: [3, 4, 1, 2], 5: [1, 3, 2, 4],
+      6: [3, 1, 4, 2], 7: [4, 2, 3, 1], 8: [2, 4, 1, 3],
+    ]
+    let picture = ImageBuffer(width: 2, height: 2, pixels: [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4])
+    let png = try picture.encodedPNG()
+    for (orientation, expected) in corners {
+      // Byte order, 42, directory at 8, one entry: tag, type 3, count 1, value.
+      let tiff: [UInt8] = [
+        0x49, 0x49, 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0,
+      ]
+      let chunk = [0, 0, 0, UInt8(tiff.count)] + Array("eXIf".utf8) + tiff
+      let file = png[..<33] + chunk + crc32(chunk[4...]) + png[33...]
+      let shown = try ImageBuffer(encoded: Array(file), name: "\(orientation)", exif: .apply)
+      let seen = [(0, 0), (1, 0), (0, 1), (1, 1)].map { shown[$0.0, $0.1].x }
+      #expect(seen == expected, "orientation \(orientation)")
+    }
+  }
+
   @Test(
     "broken files say where and what",
     arguments: [
@@ -50,6 +96,8 @@ import Testing
       ("bad_png_huge.png", nil, "an image of"),
       ("bad_jpeg_truncated.jpg", "byte 446", "ends early"),
       ("bad_jpeg_header_only.jpg", "byte 20", "ends before its frame header"),
+      ("bad_webp_truncated.webp", "byte 176", "ends early"),
+      ("bad_webp_animated.webp", nil, "an animated WebP"),
     ])
   func broken(_ row: (file: String, place: String?, found: String)) throws {
     let path = "\(fixtures)/files/\(row.file)"
@@ -67,7 +115,7 @@ import Testing
   }
 
   /// Every prefix of a file is refused; none crashes.
-  @Test("cut anywhere", arguments: ["image_rgb8.png", "image_rgb420.jpg"])
+  @Test("cut anywhere", arguments: ["image_rgb8.png", "image_rgb420.jpg", "image_lossy.webp"])
   func cutAnywhere(_ name: String) throws {
     let bytes = [UInt8](
       try Data(contentsOf: URL(fileURLWithPath: "\(fixtures)/files/\(name)")))
@@ -82,7 +130,11 @@ import Testing
   }
 
   /// One changed byte anywhere gives an image of the same size or an error, never a crash.
-  @Test("one byte changed", arguments: ["image_palette4.png", "image_progressive.jpg"])
+  @Test(
+    "one byte changed",
+    arguments: [
+      "image_palette4.png", "image_progressive.jpg", "image_lossy.webp", "image_exif.webp",
+    ])
   func oneByteChanged(_ name: String) throws {
     let bytes = [UInt8](
       try Data(contentsOf: URL(fileURLWithPath: "\(fixtures)/files/\(name)")))
@@ -90,7 +142,7 @@ import Testing
       for change: UInt8 in [0x01, 0x80, 0xFF] {
         var changed = bytes
         changed[at] ^= change
-        if let image = try? ImageBuffer(encoded: changed, name: "byte \(at)") {
+        if let image = try? ImageBuffer(encoded: changed, name: "byte \(at)", exif: .apply) {
           #expect(image.pixels.count == image.width * image.height * 3)
         }
       }
@@ -113,6 +165,21 @@ import Testing
       #expect(missing.status == .missingInput)
       let folderRead = try userError { _ = try ImageBuffer(contentsOf: folder) }
       #expect(folderRead.status == .badData && folderRead.found == "not a regular file")
+    }
+  }
+
+  /// Sizes are refused before memory is taken for them: as many pixels as the sides allow would be
+  /// too many.
+  @Test func hugePicturesAreRefusedByTheirHeader() throws {
+    let png = [UInt8](
+      try Data(contentsOf: URL(fileURLWithPath: "\(fixtures)/files/image_rgb8.png")))
+    for (width, height) in [(16385, 1), (1, 16385), (16384, 16384), (0x7FFF_FFFF, 0x7FFF_FFFF)] {
+      var bytes = png
+      for (at, side) in [(16, width), (20, height)] {
+        for k in 0..<4 { bytes[at + k] = UInt8(truncatingIfNeeded: side >> (24 - 8 * k)) }
+      }
+      let error = try userError { _ = try ImageBuffer(encoded: bytes, name: "huge") }
+      #expect(error.found == "an image of \(width)×\(height)")
     }
   }
 
@@ -183,4 +250,14 @@ import Testing
       #expect(try userError { _ = try sha256Hex(ofFile: folder) }.status == .io)
     }
   }
+}
+
+/// CRC-32 as PNG stores it (ISO/IEC 15948, annex D), most significant byte first.
+private func crc32(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+  var crc: UInt32 = 0xFFFF_FFFF
+  for byte in bytes {
+    crc ^= UInt32(byte)
+    for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+  }
+  return (0..<4).map { UInt8(truncatingIfNeeded: ~crc >> (24 - 8 * $0)) }
 }

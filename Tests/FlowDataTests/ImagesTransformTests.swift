@@ -19,6 +19,35 @@ import Testing
     #expect(image.flippedHorizontally() == (try reference.image("outputs.\(name).flip")))
   }
 
+  /// Pillow 13's own results, growing and shrinking.
+  @Test(arguments: ResizeFilter.allCases, [(16, 16), (31, 70), (52, 20), (100, 37)])
+  func filtersEqualPillow(_ filter: ResizeFilter, _ size: (width: Int, height: Int)) throws {
+    let image = try ReferenceBytes("O_image_transforms.safetensors").image("inputs.image0")
+    let expected = try ReferenceBytes("files/resize.expected.safetensors")
+      .image("\(filter)_\(size.width)x\(size.height)")
+    let found = image.resized(width: size.width, height: size.height, filter)
+    #expect(largestDifference(found, expected) == 0)
+    let fitted = image.fitted(.stretch(16, filter))
+    #expect(fitted == image.resized(width: 16, height: 16, filter))
+  }
+
+  /// A crop is a function of seed and index, lies within the scaled picture, and reaches its edges.
+  @Test func randomCropsFollowSeedAndIndex() throws {
+    var levels = [UInt8]()
+    for y in 0..<40 { for x in 0..<56 { levels += [UInt8(4 * x), UInt8(6 * y), 0] } }
+    let image = ImageBuffer(width: 56, height: 40, pixels: levels)
+    let crops = (0..<64).map { image.fitted(.randomCrop(16, seed: 3), index: $0) }
+    for (i, crop) in crops.enumerated() {
+      #expect(crop.size == ImageSize(width: 16, height: 16))
+      #expect(crop == image.fitted(.randomCrop(16, seed: 3), index: i))
+    }
+    #expect(Set(crops.map(\.pixels)).count > 60)
+    #expect(crops[0] != image.fitted(.randomCrop(16, seed: 4), index: 0))
+    let left = crops.map { $0[0, 0].x }
+    let right = crops.map { $0[15, 0].x }
+    #expect(left.min()! < 12 && right.max()! > 208)
+  }
+
   @Test func levelsBecomeTheReferencesNumbers() throws {
     let reference = try ReferenceBytes("O_image_transforms.safetensors")
     let image = try reference.image("inputs.image0")
@@ -56,7 +85,7 @@ import Testing
 
   @Test func flatImagesStayFlat() {
     let flat = ImageBuffer(width: 37, height: 19, gray: 201)
-    for filter in [ResizeFilter.box, .bilinear, .bicubic] {
+    for filter in ResizeFilter.allCases {
       for (width, height) in [(5, 5), (37, 19), (80, 41), (1, 1)] {
         let result = flat.resized(width: width, height: height, filter)
         #expect(result == ImageBuffer(width: width, height: height, gray: 201))

@@ -36,6 +36,11 @@ struct ReplayTests {
     try expect(replay(try fixture(name)), count: count)
   }
 
+  @Test("image transforms")
+  func transforms() throws {
+    try expect(replay(try fixture("O_image_transforms")), count: 24)
+  }
+
   @Test("objective")
   func objective() throws {
     try expect(replayObjectiveCase(try fixture("K_lfm_objective")), count: 6)

@@ -1,4 +1,5 @@
-// PNG over libpng and JPEG over TurboJPEG, between memory and memory.
+// PNG over libpng, JPEG over TurboJPEG and WebP over libwebp, between memory and memory, and the
+// resampling of pixels.
 //
 // libpng reports errors by longjmp, which must not cross Swift frames: it stays inside these
 // functions.  All return 0 or, with `failure` filled in, -1.
@@ -55,3 +56,34 @@ int32_t cimage_jpeg_header(
 int32_t cimage_jpeg_read(
     const uint8_t *bytes, size_t count, int32_t width, int32_t height, int32_t channels,
     uint8_t *pixels, cimage_failure *failure);
+
+typedef struct {
+  int32_t width, height;
+  int32_t is_animated;
+} cimage_webp_info;
+
+int32_t cimage_webp_header(
+    const uint8_t *bytes, size_t count, cimage_webp_info *info, cimage_failure *failure);
+
+// RGB8, alpha dropped.  pixels: height * width * 3, of the size that cimage_webp_header gave.
+int32_t cimage_webp_read(
+    const uint8_t *bytes, size_t count, int32_t width, int32_t height, uint8_t *pixels,
+    cimage_failure *failure);
+
+// How each of `count` output samples of a line is made from the input line: the sum of `width`
+// samples from `first[i]` on, times `weights[i * width + k]`, in units of 2^-22.
+typedef struct {
+  int32_t count, width;
+  const int32_t *first, *weights;
+} cimage_taps;
+
+// Resamples `rows` rows of `in_width` RGB8 pixels along x; strides count bytes.
+// scratch: 8 * in_width int32, aligned to 32 bytes.
+void cimage_resample_x(
+    const uint8_t *in, size_t in_stride, int32_t in_width, uint8_t *out, size_t out_stride,
+    int32_t rows, cimage_taps taps, int32_t *scratch);
+
+// Resamples rows of `bytes` samples along y.
+void cimage_resample_y(
+    const uint8_t *in, size_t in_stride, uint8_t *out, size_t out_stride, int32_t bytes,
+    cimage_taps taps);

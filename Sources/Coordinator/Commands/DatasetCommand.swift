@@ -10,8 +10,15 @@ struct DatasetCommand: ParsableCommand {
     discussion: """
       Example:
         latentflow dataset shapes --out data/shapes --count 8192 --size 64
+        latentflow dataset info photos
+        latentflow dataset preview photos --out sheet.png
+        latentflow dataset split photos --parts train=0.9,val=0.1 --out photos-parts
+        latentflow dataset pack photos --out photos.tar
       """,
-    subcommands: [Shapes.self, JudgeCommand.self])
+    subcommands: [
+      Shapes.self, DatasetInfoCommand.self, DatasetPreviewCommand.self, DatasetSplitCommand.self,
+      DatasetPackCommand.self, JudgeCommand.self,
+    ])
 
   struct Shapes: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -9,18 +9,21 @@ import Worker
 struct EncodeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "encode",
-    abstract: "Turns a folder of images into a latent cache, over all ranks; resumable.",
+    abstract: "Turns images into a latent cache, over all ranks; resumable.",
     discussion: """
-      Images: PNG and JPEG; one subfolder per class, or no labels. A run that was killed goes on
+      Images: a folder of PNG, JPEG and WebP, one subfolder per class or no labels; LMDB, tar
+      shards, CIFAR-10, ImageNet … as KIND:PATH#PART (docs/data.md). A run that was killed goes on
       where it stopped; finished shards are kept.
 
       Example:
         scripts/run.sh 2 latentflow encode data/shapes --out data/shapes-latents \\
           --autoencoder models/shapes-autoencoder
         latentflow encode photos --size 256 --identity --out data/photos-pixels
+        latentflow encode 'shards/train-{000000..000010}.tar' --size 256 --broken skip \\
+          --out data/latents --autoencoder models/shapes-autoencoder
       """)
 
-  @Argument(help: "Folder of images.")
+  @Argument(help: "A folder of images, or another set: KIND:PATH#PART.")
   var images: String
   @Option(help: "Folder of the cache.")
   var out: String
@@ -28,25 +31,26 @@ struct EncodeCommand: ParsableCommand {
   var autoencoder: String?
   @Flag(help: "No first stage: pixels are the latents.")
   var identity = false
-  @Option(help: "Crop and scale all images to this side in pixels.")
-  var size: Int?
   @Flag(help: "Encode the horizontally flipped images too.")
   var flips = false
   @Option(help: "Factor that brings latents to unit variance. (default: the autoencoder's own)")
   var scale: Double?
+  @Option(help: "Pictures that cannot be read: strict (stop at one) or skip (list them).")
+  var broken = BrokenPolicy.strict
+  @OptionGroup var fitting: FitOptions
+  @OptionGroup var pictures: PictureOptions
   @OptionGroup var threading: ThreadOptions
 
   func validate() throws {
     guard (autoencoder != nil) != identity else {
       throw ValidationError("give either --autoencoder PATH or --identity.")
     }
-    if let size, size < 1 { throw ValidationError("--size \(size): expected at least 1.") }
     if let scale, !(scale > 0) { throw ValidationError("--scale \(scale): expected above 0.") }
   }
 
   func run() throws {
     try Job.run(threading) { job in
-      let (stage, source, writer) = try job.communicator.together { try open() }
+      let (stage, source, writer) = try open(job)
       // Every rank has listed the images and has the same description; the hash of all images is
       // taken once.
       var description = writer
@@ -76,23 +80,37 @@ struct EncodeCommand: ParsableCommand {
     }
   }
 
-  private func open() throws -> (FirstStage, ImageFolder, LatentCacheDescription) {
-    let source = try ImageFolder(images, fit: size.map { .centerCrop($0) })
-    if size == nil { try source.checkHeaders() }
+  /// Collective.
+  private func open(
+    _ job: Job
+  ) throws -> (FirstStage, PreparedImages, LatentCacheDescription) {
+    var base = try job.communicator.together { try pictures.open(images) }
+    if broken == .skip { base = try job.withoutBroken(base, listIn: out) }
+    return try job.communicator.together { try prepare(base) }
+  }
+
+  private func prepare(
+    _ base: any ImageSource
+  ) throws -> (FirstStage, PreparedImages, LatentCacheDescription) {
+    let preparation = Preparation(fit: fitting.fit, exif: pictures.exif)
+    let source = try PreparedImages(base, preparation)
+    if preparation.fit == nil { try source.checkHeaders() }
     let stage = identity ? FirstStage.identity : try FirstStage.autoencoder(autoencoder!)
-    let first = try source.image(0)
+    let first = try source.size(0)
     let f = stage.downsamplingFactor
     guard first.width % f == 0, first.height % f == 0 else {
       throw UserError(
-        .badData, images + "/" + source.name(0), found: "\(first.sizeText) pixels",
+        .badData, source.place(0), found: "\(first) pixels",
         expected: "sides that the first stage divides by \(f)",
         advice: "give --size, a multiple of \(f)")
     }
-    let description = LatentCacheDescription(
+    var description = LatentCacheDescription(
       count: source.count, latentShape: [first.height / f, first.width / f, stage.latentChannels],
       hasLogvar: !stage.isIdentity, hasFlips: flips, hasLabels: source.classNames != nil,
       classNames: source.classNames ?? [], sourceFingerprint: "", sourcePath: images,
       autoencoderHash: stage.hash, scaleFactor: scale ?? stage.scaleFactor ?? 1)
+    description.preparation = preparation
+    description.subset = pictures.subset
     return (stage, source, description)
   }
 

@@ -61,7 +61,8 @@ struct JudgeCommand: ParsableCommand {
       if let unguided, let reference, let autoencoder {
         let stage = try FirstStage.autoencoder(autoencoder)
         summary.frechetRatio = try frechetRatio(
-          stage, samples: ImageFolder(unguided), real: ImageFolder(reference))
+          stage, samples: PreparedImages(ImageFolder(unguided)),
+          real: PreparedImages(ImageFolder(reference)))
         summary.sampleImagesPerSecond = try record(of: unguided)?.imagesPerSecond
       }
       if let runFolder { try summary.addTraining(EventLog.read(runFolder + "/events.jsonl")) }
@@ -119,7 +120,7 @@ struct JudgeCommand: ParsableCommand {
   }
 
   private func frechetRatio(
-    _ stage: FirstStage, samples: ImageFolder, real: ImageFolder
+    _ stage: FirstStage, samples: PreparedImages, real: PreparedImages
   ) throws -> Double {
     let n = Self.frechetCount
     for (folder, needed) in [(samples, n), (real, 2 * n)] where folder.count < needed {
@@ -133,7 +134,7 @@ struct JudgeCommand: ParsableCommand {
   }
 
   private func features(
-    _ stage: FirstStage, _ source: ImageFolder, _ range: Range<Int>
+    _ stage: FirstStage, _ source: PreparedImages, _ range: Range<Int>
   ) throws -> FeatureMoments {
     let batch = LatentEncoder.batch
     var rows: [[Float]] = []

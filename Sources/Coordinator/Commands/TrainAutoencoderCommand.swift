@@ -33,7 +33,7 @@ struct TrainAutoencoderCommand: ParsableCommand {
       let run = try TrainingRun(
         job, config, overrides: configArguments.overrides + runOptions.shortcuts, runOptions)
       let source = try job.communicator.together {
-        try ImageFolder(config.data.images, fit: .centerCrop(config.data.size))
+        try config.openImages()
       }
       let trainer = try config.trainer(source, job.communicator, threads: job.threads)
       try run.resume(
@@ -57,7 +57,7 @@ struct TrainAutoencoderCommand: ParsableCommand {
   /// originals beside reconstructions.
   private func finish(
     _ run: TrainingRun<AutoencoderRunConfig>, _ trainer: AutoencoderTrainer,
-    _ config: AutoencoderRunConfig, _ source: ImageFolder
+    _ config: AutoencoderRunConfig, _ source: any ImageSource
   ) throws {
     let averaged = try trainer.optimizer.averagedParameters()
     let folder = out ?? "\(runOptions.folder)/autoencoder"
@@ -85,6 +85,11 @@ struct TrainAutoencoderCommand: ParsableCommand {
 }
 
 extension AutoencoderRunConfig {
+  /// The pictures to train on.
+  func openImages() throws -> any ImageSource {
+    try PreparedImages(openImageSource(data.images), fit: .centerCrop(data.size))
+  }
+
   /// Collective: what this configuration trains, on `source`.
   public func trainer(
     _ source: any ImageSource, _ communicator: any Communicator, threads: Int

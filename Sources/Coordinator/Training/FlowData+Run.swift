@@ -96,18 +96,24 @@ struct RunData {
   private static func checkImages(
     _ cache: String, _ d: LatentCacheDescription, factor: Int
   ) throws {
-    guard FileManager.default.fileExists(atPath: d.sourcePath) else { return }
+    guard let location = try? ImageLocation(d.sourcePath), location.exists else { return }
+    if let subset = d.subset, !FileManager.default.fileExists(atPath: subset) { return }
     let advice = "encode the images again, or move them elsewhere if the cache is what you want"
-    // How `encode` may have fitted them: not at all, or with the size that the latents show.
-    let fits: [ImageFit?] = [nil, .centerCrop(d.latentShape[0] * factor)]
-    let source = try ImageFolder(d.sourcePath, fit: fits[1])
+    // Where it is not known: not at all, or with the size that the latents show.
+    let preparations =
+      d.preparation.map { [$0] }
+      ?? [Preparation(), Preparation(fit: .centerCrop(d.latentShape[0] * factor))]
+    var source = try openImages(location, subset: d.subset)
+    if let broken = try BrokenList.read(in: cache) {
+      source = try SelectedImages(source, without: broken.pictures.map(\.name))
+    }
     guard source.count == d.count else {
       throw UserError(
         .badData, cache, at: "images", found: "made from \(d.count) images",
         expected: "\(source.count), as \(d.sourcePath) has", advice: advice)
     }
-    guard source.count <= 20_000, source.fileBytes <= 1 << 29 else { return }
-    let found = try source.fingerprints(fits: fits)
+    guard source.count <= 20_000, source.storedBytes <= 1 << 29 else { return }
+    let found = try source.fingerprints(preparations)
     guard found.contains(d.sourceFingerprint) else {
       throw UserError(
         .badData, cache, at: "images", found: "made from images of hash \(d.sourceFingerprint)",

@@ -19,6 +19,10 @@ public struct LatentCacheDescription: Codable, Equatable, Sendable {
   /// Hash over the images and their order.
   public var sourceFingerprint: String
   public var sourcePath: String
+  /// How the images were cropped and scaled; nil where nobody wrote it down.
+  public var preparation: Preparation?
+  /// The list of images that were taken, a file; nil for all.
+  public var subset: String?
   /// SHA-256 of the autoencoder's weights; a fixed word for the identity.
   public var autoencoderHash: String
   /// Latents are multiplied by this for training (LFM: 0.18215).
@@ -59,6 +63,7 @@ public struct LatentCacheDescription: Codable, Equatable, Sendable {
   func contentHash() throws -> String {
     var copy = self
     copy.sourcePath = ""
+    copy.subset = nil
     return try canonicalJSON(copy).withUnsafeBytes { sha256Hex(of: $0) }
   }
 }

@@ -17,28 +17,36 @@ public struct ImageSize: Equatable, Hashable, Sendable, CustomStringConvertible 
 /// The largest side of an image that is read or written; checked before pixels are allocated.
 public let maximumImageSide = Int(CIMAGE_MAX_SIDE)
 
+/// The largest number of pixels of an image; decoding one takes up to 1 GB.
+public let maximumImagePixels = 1 << 27
+
 extension ImageBuffer {
   public var size: ImageSize { ImageSize(width: width, height: height) }
 
-  /// Reads a PNG or JPEG file; the first bytes tell which, not the name.
+  /// Reads a PNG, JPEG or WebP file; the first bytes tell which, not the name.
   ///
   /// Everything becomes RGB8: grey is repeated, palettes are looked up, alpha is dropped (not
   /// blended), 16-bit samples keep their high byte, CMYK is converted without a profile. Colour
-  /// profiles, gamma and EXIF orientation are ignored.
+  /// profiles and gamma are ignored; EXIF orientation too, unless `exif` says otherwise.
   ///
   /// Throws `.missingInput`, `.io`, or `.badData` with the byte where the file breaks.
-  public init(contentsOf path: String) throws {
-    try self.init(encoded: ImageFile.read(path), name: path)
+  public init(contentsOf path: String, exif: ExifPolicy = .ignore) throws {
+    try self.init(encoded: ImageFile.read(path), name: path, exif: exif)
   }
 
-  /// Decodes PNG or JPEG data; `name` stands for it in errors.
-  public init(encoded bytes: [UInt8], name: String) throws {
+  /// Decodes PNG, JPEG or WebP data; `name` stands for it in errors.
+  public init(encoded bytes: [UInt8], name: String, exif: ExifPolicy = .ignore) throws {
     guard !bytes.isEmpty else { throw ImageFile.emptyFile(name) }
-    switch ImageFormat(bytes) {
-    case .png: self = try PNG.read(bytes, name: name)
-    case .jpeg: self = try JPEG.read(bytes, name: name)
-    case nil: throw ImageFormat.unknown(bytes, name: name)
-    }
+    guard let format = ImageFormat(bytes) else { throw ImageFormat.unknown(bytes, name: name) }
+    let image =
+      switch format {
+      case .png: try PNG.read(bytes, name: name)
+      case .jpeg: try JPEG.read(bytes, name: name)
+      case .webp: try WebP.read(bytes, name: name)
+      }
+    self =
+      exif == .apply
+      ? image.turned(orientation: ExifOrientation.orientation(of: bytes, format)) : image
   }
 
   /// Writes an RGB8 PNG. The bytes depend on the pixels alone.
@@ -77,31 +85,39 @@ extension LabelMap {
   }
 }
 
-/// Reads the size of a PNG or JPEG file from its header, without decoding it.
+/// Reads the size of a PNG, JPEG or WebP file from its header, without decoding it.
 public func imageSize(ofFile path: String) throws -> ImageSize {
   // The frame header follows the profiles and thumbnails; those rarely exceed this.
   let headBytes = 1 << 16
   let head = try ImageFile.read(path, limit: headBytes)
-  switch ImageFormat(head) {
-  case .png:
-    if let header = try? PNG.header(head, name: path) { return header.size }
-    return try PNG.header(ImageFile.read(path), name: path).size
-  case .jpeg:
-    if let header = try? JPEG.header(head, name: path) { return header.size }
-    return try JPEG.header(ImageFile.read(path), name: path).size
-  case nil: throw ImageFormat.unknown(head, name: path)
+  if head.count == headBytes, let size = try? imageSize(encoded: head, name: path) { return size }
+  return try imageSize(encoded: head.count < headBytes ? head : ImageFile.read(path), name: path)
+}
+
+/// The size of PNG, JPEG or WebP data; `name` stands for it in errors.
+public func imageSize(encoded bytes: [UInt8], name: String) throws -> ImageSize {
+  guard !bytes.isEmpty else { throw ImageFile.emptyFile(name) }
+  switch ImageFormat(bytes) {
+  case .png: return try PNG.header(bytes, name: name).size
+  case .jpeg: return try JPEG.header(bytes, name: name).size
+  case .webp: return try WebP.size(bytes, name: name)
+  case nil: throw ImageFormat.unknown(bytes, name: name)
   }
 }
 
 /// The file formats that are read, told apart by their first bytes.
 enum ImageFormat {
-  case png, jpeg
+  case png, jpeg, webp
 
   init?(_ bytes: [UInt8]) {
     if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) {
       self = .png
     } else if bytes.starts(with: [0xFF, 0xD8]) {
       self = .jpeg
+    } else if bytes.count >= 12, bytes.starts(with: "RIFF".utf8),
+      bytes[8..<12].elementsEqual("WEBP".utf8)
+    {
+      self = .webp
     } else {
       return nil
     }
@@ -114,8 +130,8 @@ enum ImageFormat {
     }
     return UserError(
       .badData, name, at: "byte 0",
-      found: "neither PNG nor JPEG (\(digits.joined(separator: " ")))",
-      expected: "a PNG or JPEG file",
+      found: "neither PNG, JPEG nor WebP (\(digits.joined(separator: " ")))",
+      expected: "a PNG, JPEG or WebP file",
       advice: "convert it, or remove it from the folder")
   }
 }
@@ -127,5 +143,10 @@ func checkImageSize(_ size: ImageSize, name: String) throws {
     throw UserError(
       .badData, name, found: "an image of \(size)",
       expected: "sides of 1 to \(maximumImageSide) pixels")
+  }
+  guard size.width * size.height <= maximumImagePixels else {
+    throw UserError(
+      .badData, name, found: "an image of \(size)",
+      expected: "at most \(maximumImagePixels) pixels")
   }
 }

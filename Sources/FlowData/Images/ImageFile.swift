@@ -17,7 +17,7 @@ enum ImageFile {
       throw systemError(path, expected: "a readable image file")
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
-      throw UserError(.badData, path, found: "not a regular file", expected: "a PNG or JPEG file")
+      throw UserError(.badData, path, found: "not a regular file", expected: "a PNG, JPEG or WebP file")
     }
     let size = Int(status.st_size)
     guard size > 0 else { throw emptyFile(path) }
@@ -73,7 +73,7 @@ enum ImageFile {
 
   static func emptyFile(_ path: String) -> UserError {
     UserError(
-      .badData, path, found: "0 bytes", expected: "a PNG or JPEG file",
+      .badData, path, found: "0 bytes", expected: "a PNG, JPEG or WebP file",
       advice: "the copy that made it may have been cut short: copy it again or remove it")
   }
 

@@ -16,7 +16,7 @@ public struct ShapeSample: Sendable {
 /// consecutive indices (in an order drawn from the seed). Radius 0.21–0.31 of the side, rotation
 /// ±12°, centre anywhere that keeps the shape whole, colours jittered by ±0.05; the ground is
 /// nearly grey, its level 0.3–0.75 with a gentle linear gradient.
-public struct ShapesDataset: ImageSource {
+public struct ShapesDataset: MaskedImageSource {
   public let size: Int
   public let seed: UInt64
   public let count: Int
@@ -33,6 +33,12 @@ public struct ShapesDataset: ImageSource {
   }
 
   public var classNames: [String]? { ShapeClass.names }
+
+  public var path: String { "shapes:\(size)" }
+
+  public var storedBytes: Int { 0 }
+
+  public func contents(_ i: Int) -> ImageContents { .pixels(draw(i).image) }
 
   public func image(_ i: Int) -> ImageBuffer { draw(i).image }
 
@@ -51,6 +57,10 @@ public struct ShapesDataset: ImageSource {
       Philox(seed: seed, stream: .shapes, step: 1, index: index / ShapeClass.count))
     return order[index % ShapeClass.count]
   }
+
+  public var maskClasses: Int { 1 + ShapeClass.count }
+
+  public func mask(_ i: Int) -> LabelMap { draw(i).mask }
 
   public func draw(_ i: Int) -> ShapeSample {
     precondition(i >= 0 && i < count, "sample \(i) of \(count)")

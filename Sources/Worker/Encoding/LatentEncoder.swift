@@ -46,7 +46,7 @@ public struct LatentEncoder {
         let f = firstStage.downsamplingFactor
         guard image.height == d.latentShape[0] * f, image.width == d.latentShape[1] * f else {
           throw UserError(
-            .badData, source.name(i), found: "\(image.width)×\(image.height) pixels",
+            .badData, source.place(i), found: "\(image.width)×\(image.height) pixels",
             expected: "\(d.latentShape[1] * f)×\(d.latentShape[0] * f)",
             advice: "give --size to crop and scale all images to one size")
         }

@@ -44,6 +44,7 @@ private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   case "M_" where try isBuilt(c.config["net"], c): return try replaySamplingCase(c)
   case "N_" where c.header["kind"] == "train_fmb": return try replayCouplingLoopCase(c)
   case "N_" where try isBuilt(c.config["net"], c): return try replayTrainingLoopCase(c)
+  case "O_": return try replayTransformsCase(c)
   default: return nil
   }
 }

@@ -40,7 +40,7 @@ struct FolderScan {
       guard !members.isEmpty else {
         throw UserError(
           .badData, "\(root)/\(name)", found: "a class folder without images",
-          expected: "PNG or JPEG files", advice: "remove the folder or fill it")
+          expected: "PNG, JPEG or WebP files", advice: "remove the folder or fill it")
       }
       for i in members.indices { members[i].label = label }
       items += members
@@ -64,7 +64,7 @@ struct FolderScan {
 
   private mutating func picture(_ name: String, _ bytes: Int) throws -> ImageFolder.Item? {
     let lower = name.lowercased()
-    guard [".png", ".jpg", ".jpeg"].contains(where: lower.hasSuffix) else {
+    guard [".png", ".jpg", ".jpeg", ".webp"].contains(where: lower.hasSuffix) else {
       skipped.otherFiles += 1
       return nil
     }
