@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 #include <turbojpeg.h>
 
@@ -33,6 +34,33 @@ int32_t cimage_jpeg_read(
   if (!handle ||
       tjDecompress2(handle, bytes, count, pixels, width, channels * width, height, format, flags))
     return fail(handle, failure);
+  tjDestroy(handle);
+  return 0;
+}
+
+int32_t cimage_jpeg_write(
+    const uint8_t *pixels, uint32_t width, uint32_t height, int32_t quality, uint8_t **out,
+    size_t *out_count, cimage_failure *failure) {
+  tjhandle handle = tjInitCompress();
+  unsigned char *bytes = NULL;
+  unsigned long count = 0;
+  if (!handle ||
+      tjCompress2(
+          handle, pixels, (int)width, 3 * (int)width, (int)height, TJPF_RGB, &bytes, &count,
+          TJSAMP_420, quality, TJFLAG_ACCURATEDCT)) {
+    tjFree(bytes);
+    return fail(handle, failure);
+  }
+  // The library's memory is its own to free.
+  *out = malloc(count ? count : 1);
+  if (*out) memcpy(*out, bytes, count);
+  *out_count = count;
+  tjFree(bytes);
+  if (!*out) {
+    strcpy(failure->message, "out of memory");
+    tjDestroy(handle);
+    return -1;
+  }
   tjDestroy(handle);
   return 0;
 }

@@ -57,6 +57,11 @@ int32_t cimage_jpeg_read(
     const uint8_t *bytes, size_t count, int32_t width, int32_t height, int32_t channels,
     uint8_t *pixels, cimage_failure *failure);
 
+// RGB8 to JPEG with halved chroma; quality 1 to 100.  *out is malloc'ed; the caller frees it.
+int32_t cimage_jpeg_write(
+    const uint8_t *pixels, uint32_t width, uint32_t height, int32_t quality, uint8_t **out,
+    size_t *out_count, cimage_failure *failure);
+
 typedef struct {
   int32_t width, height;
   int32_t is_animated;

@@ -83,6 +83,61 @@ struct Provenance: Codable, Equatable {
   }
 }
 
+extension Provenance {
+  init(
+    _ loaded: LoadedModel, _ plan: SamplingPlan, _ evaluations: [Int], _ pixels: PixelPipeline,
+    _ extractor: FeatureExtractor, _ reference: ReferenceStatistics, _ job: Job, trained: Bool,
+    seconds: Double, computed: Int
+  ) {
+    model = loaded.file
+    modelHash = loaded.hash
+    step = loaded.header.step
+    weights = trained ? "trained" : "running average"
+    count = evaluations.count
+    seed = plan.seed
+    solver = plan.solver.description
+    guidance = plan.guidanceText
+    labels = "\(plan.labels)"
+    itemSize = plan.itemSize
+    evaluationsMean = Double(evaluations.reduce(0, +)) / Double(max(1, evaluations.count))
+    codecHash = loaded.firstStage.hash
+    self.pixels = pixels.description
+    resize = extractor.resize
+    features = extractor.name
+    featuresHash = extractor.hash
+    self.reference = reference.path
+    referenceHash = reference.hash
+    referenceCount = reference.count
+    version = LatentFlow.version
+    ranks = job.communicator.size
+    threadsPerRank = job.threads
+    self.seconds = seconds
+    imagesPerSecond = seconds > 0 ? Double(computed) / seconds : 0
+    date = ISO8601DateFormatter().string(from: Date())
+  }
+}
+
+extension EvaluationReport {
+  /// For a person: figures, then how they were made.
+  func text(_ file: String) -> String {
+    var table = TextTable()
+    for (name, figure) in figures.sorted(by: { $0.key < $1.key }) {
+      var uncertainty = ""
+      if let lower = figure.lower, let upper = figure.upper {
+        uncertainty = String(format: "[%.5g, %.5g]", lower, upper)
+      } else if let error = figure.standardError {
+        uncertainty = String(format: "± %.2g", error)
+      }
+      table.append(name, String(format: "%.5g", figure.value), uncertainty, figure.settings ?? "")
+    }
+    let p = provenance
+    return table.text()
+      + "\(p.count) samples, seed \(p.seed); \(p.solver); guidance \(p.guidance); "
+      + String(format: "%.1f evaluations each\n", p.evaluationsMean)
+      + "\(p.features); \(p.pixels); reference \(p.reference)\nall of it: \(file)\n"
+  }
+}
+
 /// Two reports side by side.
 struct Comparison {
   let first, second: EvaluationReport

@@ -24,7 +24,7 @@ struct FeatureOptions: ParsableArguments {
   func extractor(firstStage: FirstStage?) throws -> FeatureExtractor {
     if let inception {
       let file = try TensorFile.open(inception)
-      let network = try InceptionV3(try NamedWeights(file))
+      let network = try InceptionV3(file)
       return .inception(network, hash: try sha256Hex(ofFile: inception))
     }
     let stage = try featuresOf.map { try FirstStage.autoencoder($0) } ?? firstStage

@@ -7,6 +7,9 @@ enum FigureKind: String, CaseIterable {
   case frechet, kid
   case precisionRecall = "precision-recall"
   case inceptionScore = "inception-score"
+
+  /// Moments do not suffice.
+  var needsRealFeatures: Bool { self == .kid || self == .precisionRecall }
 }
 
 /// Computes figures from features on rank 0.
@@ -24,7 +27,7 @@ struct FigureComputation {
     for kind in kinds {
       switch kind {
       case .frechet: figures[extractor.distanceName] = frechet(features)
-      case .kid: figures["KID"] = kernel(features)
+      case .kid: figures[extractor.isInception ? "KID" : "kernel distance"] = kernel(features)
       case .precisionRecall:
         guard let real = reference.features else { continue }
         let found = PrecisionRecall(real: real, fake: features)

@@ -55,6 +55,14 @@ extension ImageBuffer {
     try PNG.write(pixels, size: size, channels: 3, palette: nil, to: path)
   }
 
+  /// A JPEG file's bytes, chroma halved.
+  ///
+  /// - Parameter quality: 1 … 100
+  public func encodedJPEG(quality: Int) throws -> [UInt8] {
+    precondition((1...100).contains(quality), "JPEG of quality \(quality)")
+    return try JPEG.encode(self, quality: quality)
+  }
+
   /// The file that `writePNG` writes.
   public func encodedPNG() throws -> [UInt8] {
     try PNG.encode(pixels, size: size, channels: 3, palette: nil, name: "PNG image") {

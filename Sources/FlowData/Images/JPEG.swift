@@ -1,5 +1,6 @@
 import CImage
 import Diagnostics
+import Foundation
 
 /// JPEG (ITU-T T.81) through TurboJPEG.
 enum JPEG {
@@ -41,6 +42,19 @@ enum JPEG {
     guard status == 0 else { throw decodeError(failure, bytes, name: name) }
     if header.isCMYK { pixels = rgb(fromCMYK: pixels, inverted: hasAdobeMarker(bytes)) }
     return ImageBuffer(width: width, height: height, pixels: pixels)
+  }
+
+  static func encode(_ image: ImageBuffer, quality: Int) throws -> [UInt8] {
+    var failure = cimage_failure()
+    var bytes: UnsafeMutablePointer<UInt8>?
+    var count = 0
+    guard
+      cimage_jpeg_write(
+        image.pixels, UInt32(image.width), UInt32(image.height), Int32(quality), &bytes, &count,
+        &failure) == 0, let bytes
+    else { throw decodeError(failure, [], name: "JPEG in memory") }
+    defer { free(bytes) }
+    return Array(UnsafeBufferPointer(start: bytes, count: count))
   }
 
   /// The naive conversion, R = (1 − C)(1 − K). Adobe's programs store 255 − C.

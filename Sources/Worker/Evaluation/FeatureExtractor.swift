@@ -34,6 +34,15 @@ public enum FeatureExtractor {
     }
   }
 
+  public var isInception: Bool {
+    if case .inception = self { true } else { false }
+  }
+
+  /// How pictures come to the network's size.
+  public var resize: String {
+    isInception ? "bilinear to 299×299, not smoothed" : "none"
+  }
+
   /// SHA-256 of the weights.
   public var hash: String {
     switch self {

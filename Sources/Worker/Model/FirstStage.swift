@@ -85,6 +85,12 @@ public final class FirstStage {
     }
   }
 
+  /// Width of `features`; 0 for pixels.
+  public var featureCount: Int {
+    guard case .autoencoder(let network, _) = kind else { return 0 }
+    return network.configuration.blockChannels.last!
+  }
+
   /// Channel means of the encoder's middle block, [B, C]; nil for pixels.
   public func features(_ image: Tensor) -> Tensor? {
     if case .autoencoder(let network, _) = kind { network.middleFeatures(image) } else { nil }

@@ -50,6 +50,13 @@ public struct SamplingPlan: Sendable {
     (self.scale, self.itemSize) = (scale, itemSize)
   }
 
+  /// For manifests.
+  public var guidanceText: String {
+    guidance == 1 || guidanceInterval == -.infinity ... .infinity
+      ? "\(guidance)"
+      : "\(guidance) for t in \(guidanceInterval.lowerBound)…\(guidanceInterval.upperBound)"
+  }
+
   public func items(for count: Int) -> Int { (count + itemSize - 1) / itemSize }
 }
 
