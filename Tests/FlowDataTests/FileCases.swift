@@ -1,5 +1,6 @@
 import FlowData
 import Foundation
+import Testing
 
 /// A row of the fixtures' manifest: a file, and what must become of it.
 struct FileCase: Decodable, Sendable, CustomTestStringConvertible {

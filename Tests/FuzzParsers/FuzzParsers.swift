@@ -136,7 +136,7 @@ struct FuzzParsers {
   /// Bytes that this process had in memory at most.
   private func peakMemory() -> Int {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return usage.ru_maxrss << 10
   }
 

@@ -3,14 +3,14 @@ import FlowData
 import Foundation
 
 /// A parser of bytes from strangers, with files to begin from. A new parser is a row of `all`.
-struct Parser {
+struct Parser: Sendable {
   let name: String
   /// Names of fixtures in `files/`; none above 48 KiB.
   let seeds: [String]
   /// A member of the seeds, which are zip archives, to take in their place.
   var member: String?
   /// Reads everything there is to read. A `UserError` is a refusal; anything else is a defect.
-  let parse: (UnsafeRawBufferPointer) throws -> Void
+  let parse: @Sendable (UnsafeRawBufferPointer) throws -> Void
 
   static let all = [
     Parser(
@@ -36,13 +36,7 @@ struct Parser {
     },
     Parser(
       name: "JSON", seeds: ["manifest.json"] + fixtures(["_metadata.safetensors"], without: [])
-    ) { bytes in
-      do {
-        _ = try JSONValue(parsing: bytes)
-      } catch {
-        throw UserError(.badData, "input.json", at: "byte \(error.byte)", found: error.reason)
-      }
-    },
+    ) { try parseJSON($0) },
   ]
 
   private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -68,6 +62,14 @@ struct Parser {
       throw UserError(.missingInput, Parser.folder, found: "no seeds for \(name)")
     }
     return loaded.filter { $0.count <= 48 << 10 }
+  }
+}
+
+private func parseJSON(_ bytes: UnsafeRawBufferPointer) throws {
+  do {
+    _ = try JSONValue(parsing: bytes)
+  } catch {
+    throw UserError(.badData, "input.json", at: "byte \(error.byte)", found: error.reason)
   }
 }
 

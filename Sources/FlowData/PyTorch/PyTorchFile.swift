@@ -113,19 +113,24 @@ public final class PyTorchFile: TensorSource {
   ) throws -> [String: String] {
     var result: [String: String] = [:]
     if let entry = archive.entry(root + PyTorchWriter.metadataMember) {
-      let value = try archive.withBytes(entry) { bytes -> JSONValue in
-        do {
-          return try JSONValue(parsing: bytes, maximumDepth: 2, maximumCount: 10_000)
-        } catch {
-          throw UserError(
-            .badData, file.path, at: "byte \(error.byte) of member \(shown(entry.name))",
-            found: error.reason, expected: "JSON")
-        }
+      let value = try archive.withBytes(entry) {
+        try json($0, file.path, " of member \(shown(entry.name))")
       }
       for (key, member) in value.object ?? [:] { result[key] = member.string }
     }
     if let scalars = pickled.scalars { result["scalars"] = scalars }
     return result
+  }
+
+  private static func json(
+    _ bytes: UnsafeRawBufferPointer, _ path: String, _ member: String
+  ) throws -> JSONValue {
+    do {
+      return try JSONValue(parsing: bytes, maximumDepth: 2, maximumCount: 10_000)
+    } catch {
+      throw UserError(
+        .badData, path, at: "byte \(error.byte)\(member)", found: error.reason, expected: "JSON")
+    }
   }
 
   public func contains(_ name: String) -> Bool { pickled.contains(name) }
