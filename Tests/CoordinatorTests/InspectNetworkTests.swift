@@ -27,8 +27,9 @@ import Testing
     #expect(row["count"] as? Int == 3)
     #expect(network["constants"] as? Int == 16 * 64)
     // 16 tokens: per block 4·64² + 8·64² products a token, attention, modulation; ends; time.
-    let products = 3.0 * (16 * 12 * 4096 + 2 * 256 * 64 + 6 * 4096)
-      + 2 * (16 * 64 * 16) + 2 * 4096 + 256 * 64 + 4096
+    let block: Double = 16 * 12 * 4096 + 2 * 256 * 64 + 6 * 4096
+    let ends: Double = 2 * 16 * 64 * 16 + 2 * 4096
+    let products = 3 * block + ends + 256 * 64 + 4096
     #expect(network["flopsPerSample"] as? Double == 2 * products)
   }
 
