@@ -16,10 +16,13 @@ public struct Condition {
   public var labels: [Int]?
   /// Per-sample context, [B, …]: a low-resolution latent, a masked image.
   public var context: Tensor?
+  /// What a network attends to beside a concatenated context, [B, h, w, C].
+  public var crossContext: Tensor?
 
-  public init(labels: [Int]? = nil, context: Tensor? = nil) {
+  public init(labels: [Int]? = nil, context: Tensor? = nil, crossContext: Tensor? = nil) {
     self.labels = labels
     self.context = context
+    self.crossContext = crossContext
   }
 
   public static var none: Condition { Condition() }
