@@ -169,10 +169,14 @@ private struct UpsamplingReplay {
     let coupling = UpsamplingCoupling(start: start, upsampling: .pixels, context: .pixels)
     let coupled = try coupling(batch(try lowResolution()), codec: codec)
     let condition = Condition(context: coupled.context)
-    let runs: [(String, ButcherTableau, points: Int)] = [
-      ("rk4_6", .rk4, 6), ("default", .rk4, 40), ("euler_4", .euler, 4),
-    ]
-    return try runs.flatMap { name, tableau, points in
+    // «euler_4»: method and number of grid points.
+    let names = c.names(.outputs).filter { $0.hasPrefix("predict.") && $0.hasSuffix(".z") }
+      .map { String($0.dropFirst("predict.".count).dropLast(".z".count)) }
+    return try names.flatMap { name in
+      let words = (name == "default" ? "rk4_40" : name).split(separator: "_").map(String.init)
+      guard words.count == 2, let tableau = ButcherTableau.named(words[0]),
+        let points = Int(words[1]), points >= 2
+      else { throw Self.unusable(c, "predict.\(name)") }
       let times = (0..<points).map { Double($0) / Double(points - 1) }
       let found = try FixedStepSolver(tableau, grid: .outputTimes).integrate(
         network, condition: condition, from: coupled.source, through: times
