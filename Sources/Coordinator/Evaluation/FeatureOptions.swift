@@ -47,7 +47,7 @@ struct FeatureWork {
   /// - Parameter what: what is computed, for the progress line.
   func run(
     _ features: FeatureRun, folder: String, itemSize: Int, count: Int, _ what: String,
-    sendsPictures: Bool = false, picture: (Int, ImageBuffer) throws -> Void = { _, _ in }
+    sendsPictures: Bool = false, picture: ((Int, ImageBuffer) throws -> Void)? = nil
   ) throws -> (rows: RowFile?, seconds: Double, computed: Int) {
     let rows = try job.communicator.together {
       job.isCoordinator

@@ -28,7 +28,7 @@ public final class RowFile {
     data = try RowFile.open("\(folder)/\(RowFile.dataName)", O_RDWR | O_CREAT)
     journal = try RowFile.open("\(folder)/\(RowFile.journalName)", O_RDWR | O_CREAT | O_APPEND)
     var status = stat()
-    let bytes = Int64(count * rowBytes)
+    let bytes = off_t(count * rowBytes)
     guard fstat(data, &status) == 0, status.st_size >= bytes || ftruncate(data, bytes) == 0 else {
       throw Disk.failure("\(folder)/\(RowFile.dataName)")
     }

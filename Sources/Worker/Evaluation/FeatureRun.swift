@@ -87,7 +87,7 @@ public struct FeatureRun {
   ///   - progress: on rank 0, after each item.
   public func run(
     into rows: RowFile?, _ communicator: any Communicator, sendsPictures: Bool = false,
-    picture: (Int, ImageBuffer) throws -> Void = { _, _ in }, progress: (Progress) -> Void
+    picture: ((Int, ImageBuffer) throws -> Void)? = nil, progress: (Progress) -> Void
   ) throws {
     let lists = try communicator.allGather(rows.map { $0.remaining.map(Int64.init) } ?? [])
     let facts = try communicator.allReduce(
