@@ -1,6 +1,7 @@
 import Diagnostics
 import FlowData
 import Foundation
+import Worker
 
 /// Figures of one evaluation and how they were made: the file that `evaluate` writes and `compare`
 /// reads.
