@@ -65,6 +65,28 @@ public struct EfficientUNet: VelocityNetwork {
     public var contextChannels: Int { inChannels - outChannels }
     /// H and W must be multiples of this.
     public var downsamplingFactor: Int { poolFactor << (multipliers.count - 1) }
+
+    /// What keeps a network of this configuration from being built; nil if nothing does.
+    public var flaw: String? {
+      let groups = EfficientUNetResidual.groups
+      if multipliers.first != 1 {
+        return "multipliers \(multipliers): the last convolution needs the first to be 1"
+      }
+      if width <= 0 || width % groups != 0 || multipliers.contains(where: { $0 < 1 }) {
+        return "widths of \(width) times \(multipliers), not multiples of the \(groups) groups"
+      }
+      if outChannels < 1 || inChannels < outChannels {
+        return "\(inChannels) channels in, \(outChannels) out: the state comes first"
+      }
+      if residualsPerLevel < 1 || heads < 1 || headWidth < 1 || crossContextChannels < 0 {
+        return "\(residualsPerLevel) residual blocks, \(heads) heads of \(headWidth), "
+          + "\(crossContextChannels) channels to attend to"
+      }
+      if ![1, 2, 4, 8].contains(poolFactor) { return "a pool factor of \(poolFactor)" }
+      return resolution > 0 && resolution % downsamplingFactor == 0
+        ? nil : "latents of \(resolution) pixels, no multiple of \(downsamplingFactor)"
+    }
+
     var embeddingWidth: Int { 4 * width }
     /// Width of all heads together.
     var attentionWidth: Int { heads * headWidth }
@@ -81,11 +103,7 @@ public struct EfficientUNet: VelocityNetwork {
   let unpool: TransposedConvolution?
 
   public init(_ c: Configuration, _ scope: Scope) {
-    precondition(
-      c.multipliers.first == 1 && c.width % EfficientUNetResidual.groups == 0
-        && c.inChannels >= c.outChannels,
-      "EfficientUNet: width \(c.width) times \(c.multipliers), \(c.inChannels) channels in, "
-        + "\(c.outChannels) out")
+    precondition(c.flaw == nil, "EfficientUNet: \(c.flaw ?? "")")
     configuration = c
     let pools = c.poolFactor > 1
     timeEmbedding = EfficientUNetTime(c, scope("time_embed"))

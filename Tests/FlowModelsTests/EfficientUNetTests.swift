@@ -58,6 +58,22 @@ struct EfficientUNetTests {
     #expect(c.latentShape == [128, 128, 4] && c.contextChannels == 4 && c.nullLabel == nil)
   }
 
+  @Test("what cannot be built says why")
+  func flaws() {
+    let changes: [(String, (inout EfficientUNet.Configuration) -> Void)] = [
+      ("multipliers [2, 1]", { $0.multipliers = [2, 1] }), ("multipliers []", { $0.multipliers = [] }),
+      ("widths of 48", { $0.width = 48 }), ("2 channels in, 3 out", { $0.inChannels = 2 }),
+      ("0 heads", { $0.heads = 0 }), ("a pool factor of 3", { $0.poolFactor = 3 }),
+      ("latents of 9 pixels", { $0.resolution = 9 }),
+    ]
+    #expect(small.flaw == nil)
+    for (words, change) in changes {
+      var c = small
+      change(&c)
+      #expect(c.flaw?.contains(words) == true, "\(words)")
+    }
+  }
+
   @Test("state and context may come apart or side by side; a new network's velocity is 0")
   func context() {
     let (net, store) = network(small)
