@@ -83,7 +83,8 @@ struct PickleConstructor {
   private static let numpy = ["numpy.core", "numpy._core"].flatMap { core in
     table([
       ("\(core).multiarray._reconstruct", .numpyArray),
-      ("\(core).multiarray.scalar", .numpyScalar), ("\(core).numeric._frombuffer", .numpyFromBuffer),
+      ("\(core).multiarray.scalar", .numpyScalar),
+      ("\(core).numeric._frombuffer", .numpyFromBuffer),
     ])
   } + table([("numpy.ndarray", .numpyArrayClass), ("numpy.dtype", .numpyType)])
 

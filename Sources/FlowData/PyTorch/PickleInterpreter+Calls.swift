@@ -123,8 +123,8 @@ extension PickleInterpreter {
       dtype = own
     }
     // Bits to apply when read: conjugate, negative.
-    if let notes = arguments.dropFirst(typed ? 7 : 6).first, let items = heap.items(notes, .dictionary),
-      !items.isEmpty
+    if let notes = arguments.dropFirst(typed ? 7 : 6).first,
+      let items = heap.items(notes, .dictionary), !items.isEmpty
     {
       throw failure("a lazily conjugated or negated tensor")
     }
