@@ -109,9 +109,12 @@ struct TensorFileTests {
     #expect(found.contains(expected.found), "\(found)")
   }
 
-  @Test("files that explode when expanded end early", arguments: [
-    ("bad_pickle_deep.pth", "levels deep"), ("bad_pickle_memo_bomb.pth", "bytes beside the tensors"),
-  ])
+  @Test(
+    "files that explode when expanded end early",
+    arguments: [
+      ("bad_pickle_deep.pth", "levels deep"),
+      ("bad_pickle_memo_bomb.pth", "bytes beside the tensors"),
+    ])
   func explosions(_ file: String, _ found: String) throws {
     let error = #expect(throws: UserError.self) {
       try TensorFile.open(FormatFixtures.file(file))
@@ -119,10 +122,12 @@ struct TensorFileTests {
     #expect(error?.found.contains(found) == true, "\(error?.found ?? "")")
   }
 
-  @Test("what a checkpoint holds beside tensors is told as JSON", arguments: [
-    ("content.pth", 0), ("content_legacy.pth", 0), ("lightning.ckpt", 0), ("protocol4.pth", 0),
-    ("mixed_objects.pth", 1),
-  ])
+  @Test(
+    "what a checkpoint holds beside tensors is told as JSON",
+    arguments: [
+      ("content.pth", 0), ("content_legacy.pth", 0), ("lightning.ckpt", 0), ("protocol4.pth", 0),
+      ("mixed_objects.pth", 1),
+    ])
   func scalars(_ file: String, _ isPart: Int) throws {
     let row = try #require(FileCase.all.first { $0.file == file })
     let source = try TensorFile.open(row.path)

@@ -242,7 +242,6 @@ struct PickleInterpreter {
     failure("an instruction that finds the stack empty")
   }
 
-
   mutating func charge(_ bytes: Int) throws(PickleFailure) {
     guard heap.charge(bytes) else {
       throw failure("more objects than its size allows", expected: "the pickle of a weights file")
