@@ -46,7 +46,7 @@ import Worker
       let grid = "\(folder.path)/grid.png"
       try? FileManager.default.removeItem(atPath: grid)
       let answer = try latentflow(
-        arguments: [
+        [
           "sample", model, "--count", "2", "--grid", grid, "--threads", "1", "--autoencoder",
           repository("models/shapes-autoencoder"),
         ] + options)
