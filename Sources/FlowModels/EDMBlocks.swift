@@ -56,10 +56,10 @@ struct EDMBlockStyle {
 
   /// ADM starts as PyTorch does, the others by Glorot's rule without biases.
   func linear(_ inputs: Int, _ outputs: Int, _ scope: Scope) -> Linear {
-    Linear(
-      inputs, outputs,
-      weights: isADM ? .torchDefault(fanIn: inputs) : .xavierUniform(fanIn: inputs, fanOut: outputs),
-      biases: isADM ? .torchDefault(fanIn: inputs) : .zeros, scope)
+    let bound = Initializer.torchDefault(fanIn: inputs)
+    return Linear(
+      inputs, outputs, weights: isADM ? bound : .xavierUniform(fanIn: inputs, fanOut: outputs),
+      biases: isADM ? bound : .zeros, scope)
   }
 
   func convolution(

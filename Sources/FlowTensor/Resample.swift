@@ -128,7 +128,9 @@ private struct BinomialPlan {
     }
   }
 
-  private func grain(_ shape: Shape) -> Int { max(1, Kernel.grain / max(1, 4 * shape[2] * shape[3])) }
+  private func grain(_ shape: Shape) -> Int {
+    max(1, Kernel.grain / max(1, 4 * shape[2] * shape[3]))
+  }
 }
 
 private func halved(_ x: Tensor) -> Shape {

@@ -44,6 +44,12 @@ private let rows: [GradientRow] = [
   GradientRow(name: "concatenate", shapes: [[2, 3, 4], [2, 3, 2]]) {
     silu(concatenate($0[0], $0[1]))
   },
+  GradientRow(name: "concatenate with itself", shapes: [[2, 3, 4]]) {
+    silu(concatenate($0[0], $0[0]))
+  },
+  GradientRow(name: "add a vector per sample", shapes: [[2, 3, 4, 5], [2, 5]]) {
+    silu($0[0].adding(perSample: $0[1]) + $0[0].adding(perSample: $0[1]))
+  },
   GradientRow(name: "layer norm, modulated", shapes: [[2, 5, 9], [2, 9], [2, 9]]) {
     layerNorm($0[0], shift: $0[1], scale: $0[2])
   },
@@ -76,6 +82,9 @@ private let rows: [GradientRow] = [
   },
   GradientRow(name: "embedding", shapes: [[5, 6], [4, 6]]) {
     silu(embedding($0[0], [1, 4, 1, 0], riding: $0[1]) + $0[1])
+  },
+  GradientRow(name: "embedding with rows of zeros", shapes: [[5, 40], [4, 40]]) {
+    silu(embedding($0[0], [nil, 4, 4, nil], riding: $0[1]) + $0[1])
   },
   GradientRow(name: "patchify", shapes: [[2, 4, 6, 3]]) { silu(patchify($0[0], patch: 2)) },
   GradientRow(name: "unpatchify", shapes: [[2, 6, 12]]) {

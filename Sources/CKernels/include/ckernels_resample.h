@@ -10,10 +10,10 @@ void lf_sum2x2(const float *x, float s, float *y, float beta, size_t rows, size_
 void lf_spread2x2(const float *x, float s, float *y, float beta, size_t rows, size_t width,
                   size_t c);
 
-// The filter f = [1, 3, 3, 1]/8 along both axes and every second pixel, between an image
-// [height][width] and [h][w], h = (height + 2·padding − 2) / 2; zeros around the image.
-// y[i][j] = beta·y[i][j] + s·Σ f[u]·f[v]·x[2·i + u − padding][2·j + v − padding]; begin..<end are rows
-// of y over all images.
+// The filter f = [1, 3, 3, 1]/8 along both axes and every second pixel, between images
+// [height][width] and [h][w], h = (height + 2·padding − 2) / 2; zeros around the images.
+// y[i][j] = beta·y[i][j] + s·Σ f[u]·f[v]·x[2·i + u − padding][2·j + v − padding];
+// begin..<end are rows of y over all images.
 void lf_binomial_down(const float *x, size_t height, size_t width, size_t padding, float s,
                       float *y, float beta, size_t begin, size_t end, size_t c);
 // Its transpose, x = beta·x + s·(…)ᵀ·y; height and width are those of x, begin..<end rows of x.

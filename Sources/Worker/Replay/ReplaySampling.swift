@@ -5,7 +5,8 @@ import FlowModels
 import FlowNN
 import FlowTensor
 
-/// Replays sampling with a network of LFM's and a first stage (`M_*`): noise → solver → latent → image.
+/// Replays sampling with a network of LFM's and a first stage (`M_*`):
+/// noise → solver → latent → image.
 ///
 /// - Returns: per run latent, image in [0, 1], 8-bit image and number of evaluations.
 public func replaySamplingCase(_ c: ReferenceCase) throws -> [ReplayRow] {
