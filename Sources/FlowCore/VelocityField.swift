@@ -14,7 +14,10 @@ public struct Condition {
   /// Class of each sample, [B]; nil for a field without labels. A network's null class is a label
   /// like any other (its index is the number of classes).
   public var labels: [Int]?
-  /// Per-sample context, [B, …]: a low-resolution latent, a masked image.
+  /// Per-sample context. [B, H, W, C]: channels that the network puts behind those of the state (a
+  /// low-resolution latent, a masked latent and its mask, a semantic map at the latent's size);
+  /// a caller that has concatenated them itself gives none. [B, S, D]: tokens that a network with
+  /// cross-attention looks at.
   public var context: Tensor?
 
   public init(labels: [Int]? = nil, context: Tensor? = nil) {

@@ -23,7 +23,6 @@ public struct LayoutUNet: VelocityNetwork {
       self.trunk = trunk
       (self.transformerDepth, self.contextWidth) = (transformerDepth, contextWidth)
       self.contextTokens = contextTokens
-      self.trunk.decoderHeads = nil
     }
 
     public var latentShape: [Int] { trunk.latentShape }
@@ -38,15 +37,22 @@ public struct LayoutUNet: VelocityNetwork {
       }
     }
 
+    /// Encoder and decoder have the same heads.
+    private var evenTrunk: ADMUNet.Configuration {
+      var c = trunk
+      c.decoderHeads = nil
+      return c
+    }
+
     /// The first convolution has the width itself, whatever the first level's multiple.
-    var plan: ADMPlan { ADMPlan(trunk, stem: trunk.width) }
+    var plan: ADMPlan { ADMPlan(evenTrunk, stem: trunk.width) }
 
     /// What keeps a network of this configuration from being built; nil if nothing does.
     public var flaw: String? {
       if transformerDepth < 1 { return "transformers of \(transformerDepth) blocks" }
       if contextWidth < 1 { return "a context of width \(contextWidth)" }
       return trunk.width % 32 == 0
-        ? trunk.flaw : "a width of \(trunk.width), not a multiple of the 32 groups"
+        ? evenTrunk.flaw : "a width of \(trunk.width), not a multiple of the 32 groups"
     }
   }
 

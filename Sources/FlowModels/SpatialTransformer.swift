@@ -24,6 +24,7 @@ struct SpatialTransformer: PixelMixer {
 
   func callAsFunction(_ x: Tensor, context: Tensor?) -> Tensor {  // [B, H, W, C] → [B, H, W, C]
     let s = x.shape
+    guard let context else { preconditionFailure("a spatial transformer without a context") }
     let tokens = projectIn(norm(x)).reshaped([s[0], s[1] * s[2], s[3]])  // [B, T, C]
     let mixed = blocks.reduce(tokens) { $1($0, context: context) }
     return x + projectOut(mixed.reshaped(s))
@@ -65,12 +66,11 @@ struct TransformerBlock {
 
   /// - Parameters:
   ///   - x: [B, T, C]
-  ///   - context: [B, S, D]; nil attends to the tokens themselves
-  func callAsFunction(_ x: Tensor, context: Tensor?) -> Tensor {
+  ///   - context: [B, S, D]
+  func callAsFunction(_ x: Tensor, context: Tensor) -> Tensor {
     let n = norm1(x)
     let a = x + own(n, to: n)
-    let m = norm2(a)
-    let b = a + cross(m, to: context ?? m)
+    let b = a + cross(norm2(a), to: context)
     return b + contract(geglu(expand(norm3(b))))
   }
 }
