@@ -19,10 +19,13 @@ public struct Condition {
   /// a caller that has concatenated them itself gives none. [B, S, D]: tokens that a network with
   /// cross-attention looks at.
   public var context: Tensor?
+  /// What a network attends to beside a concatenated context, [B, h, w, C].
+  public var crossContext: Tensor?
 
-  public init(labels: [Int]? = nil, context: Tensor? = nil) {
+  public init(labels: [Int]? = nil, context: Tensor? = nil, crossContext: Tensor? = nil) {
     self.labels = labels
     self.context = context
+    self.crossContext = crossContext
   }
 
   public static var none: Condition { Condition() }

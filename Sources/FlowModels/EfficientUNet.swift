@@ -38,13 +38,16 @@ public struct EfficientUNet: VelocityNetwork {
     /// Side of the patches that a strided convolution makes pixels of before the first level, and a
     /// transposed one patches again behind the last; 1 for none.
     public var poolFactor: Int
+    /// Channels of a context that every attending block attends to, too; 0 for none.
+    public var crossContextChannels: Int
 
     /// The defaults are the reference's.
     public init(
       resolution: Int, inChannels: Int, outChannels: Int, width: Int,
       multipliers: [Int] = [1, 2, 3, 4], residualsPerLevel: Int, attentionFactors: Set<Int>,
       heads: Int = 4, headWidth: Int = 64, linearAttention: Bool = true,
-      scalesAndShifts: Bool = true, resamplesByConvolution: Bool = true, poolFactor: Int = 1
+      scalesAndShifts: Bool = true, resamplesByConvolution: Bool = true, poolFactor: Int = 1,
+      crossContextChannels: Int = 0
     ) {
       (self.resolution, self.inChannels, self.outChannels) = (resolution, inChannels, outChannels)
       (self.width, self.multipliers) = (width, multipliers)
@@ -52,6 +55,7 @@ public struct EfficientUNet: VelocityNetwork {
       (self.heads, self.headWidth) = (heads, headWidth)
       (self.linearAttention, self.scalesAndShifts) = (linearAttention, scalesAndShifts)
       (self.resamplesByConvolution, self.poolFactor) = (resamplesByConvolution, poolFactor)
+      self.crossContextChannels = crossContextChannels
     }
 
     public var latentShape: [Int] { [resolution, resolution, outChannels] }
@@ -61,6 +65,28 @@ public struct EfficientUNet: VelocityNetwork {
     public var contextChannels: Int { inChannels - outChannels }
     /// H and W must be multiples of this.
     public var downsamplingFactor: Int { poolFactor << (multipliers.count - 1) }
+
+    /// What keeps a network of this configuration from being built; nil if nothing does.
+    public var flaw: String? {
+      let groups = EfficientUNetResidual.groups
+      if multipliers.first != 1 {
+        return "multipliers \(multipliers): the last convolution needs the first to be 1"
+      }
+      if width <= 0 || width % groups != 0 || multipliers.contains(where: { $0 < 1 }) {
+        return "widths of \(width) times \(multipliers), not multiples of the \(groups) groups"
+      }
+      if outChannels < 1 || inChannels < outChannels {
+        return "\(inChannels) channels in, \(outChannels) out: the state comes first"
+      }
+      if residualsPerLevel < 1 || heads < 1 || headWidth < 1 || crossContextChannels < 0 {
+        return "\(residualsPerLevel) residual blocks, \(heads) heads of \(headWidth), "
+          + "\(crossContextChannels) channels to attend to"
+      }
+      if ![1, 2, 4, 8].contains(poolFactor) { return "a pool factor of \(poolFactor)" }
+      return resolution > 0 && resolution % downsamplingFactor == 0
+        ? nil : "latents of \(resolution) pixels, no multiple of \(downsamplingFactor)"
+    }
+
     var embeddingWidth: Int { 4 * width }
     /// Width of all heads together.
     var attentionWidth: Int { heads * headWidth }
@@ -77,11 +103,7 @@ public struct EfficientUNet: VelocityNetwork {
   let unpool: TransposedConvolution?
 
   public init(_ c: Configuration, _ scope: Scope) {
-    precondition(
-      c.multipliers.first == 1 && c.width % EfficientUNetResidual.groups == 0
-        && c.inChannels >= c.outChannels,
-      "EfficientUNet: width \(c.width) times \(c.multipliers), \(c.inChannels) channels in, "
-        + "\(c.outChannels) out")
+    precondition(c.flaw == nil, "EfficientUNet: \(c.flaw ?? "")")
     configuration = c
     let pools = c.poolFactor > 1
     timeEmbedding = EfficientUNetTime(c, scope("time_embed"))
@@ -111,24 +133,29 @@ public struct EfficientUNet: VelocityNetwork {
   /// - Parameters:
   ///   - x: the state, [B, H, W, C]; or state and context side by side, if `condition` has none
   ///   - t: [B], or one time for all
-  ///   - condition: its context, [B, H, W, Cc], is concatenated to the state
+  ///   - condition: its context, [B, H, W, Cc], is concatenated to the state; its cross-context,
+  ///     [B, h, w, Cx] of any extent, is attended to
   /// - Returns: [B, H, W, C]
   public func callAsFunction(_ x: Tensor, t: Tensor, condition: Condition) -> Tensor {
     let input = condition.context.map { concatenate(x, $0) } ?? x  // [B, H, W, in]
     check(input, x)
+    check(condition.crossContext, samples: x.shape[0])
     let b = x.shape[0]
     let times = t.count == 1 && b > 1 ? Tensor([b], fill: t.base[0]) : t
     precondition(times.count == b, "EfficientUNet: \(t.count) times for \(b) samples")
 
     let time = timeEmbedding(times, riding: input)  // [B, 4·width]
+    let cross = condition.crossContext
     var h = pool?(input) ?? input
     var skips: [Tensor] = []
     for block in inputBlocks {
-      h = block(h, time)
+      h = block(h, time, cross)
       skips.append(h)
     }
-    h = middle(h, time)
-    for block in outputBlocks { h = block(concatenate(h, skips.removeLast()), time) }
+    h = middle(h, time, cross)
+    for block in outputBlocks {
+      h = block(concatenate(h, skips.removeLast()), time, cross)
+    }
     h = head(norm(h, activation: .silu))
     return unpool?(h) ?? h
   }
@@ -141,5 +168,16 @@ public struct EfficientUNet: VelocityNetwork {
         && input.shape[2] % f == 0,
       "EfficientUNet: state \(x.shape), with its context \(input.shape), expected "
         + "[B, H, W, \(c.inChannels)] with H and W multiples of \(f)")
+  }
+
+  private func check(_ crossContext: Tensor?, samples b: Int) {
+    let channels = configuration.crossContextChannels
+    guard let shape = crossContext?.shape else {
+      precondition(channels == 0, "EfficientUNet: no cross-context of \(channels) channels")
+      return
+    }
+    precondition(
+      channels > 0 && shape.rank == 4 && shape[0] == b && shape[3] == channels,
+      "EfficientUNet: cross-context \(shape), expected [\(b), h, w, \(channels)]")
   }
 }

@@ -28,6 +28,7 @@ struct EfficientUNetStage {
 
   private let entry: Entry
   private let attention: EfficientUNetAttention?
+  private let crossAttention: EfficientUNetCrossAttention?
   private let doubles: Bool
   private let double: Convolution?
 
@@ -44,6 +45,8 @@ struct EfficientUNetStage {
     }
     attention = plan.attends
       ? EfficientUNetAttention(width, c, linear: c.linearAttention, scope("1")) : nil
+    crossAttention = plan.attends && c.crossContextChannels > 0
+      ? EfficientUNetCrossAttention(width, c, scope("cross")) : nil
     doubles = plan.doubles
     double = plan.doubles && c.resamplesByConvolution
       ? Convolution(width, width, kernel: 3, scope(plan.attends ? "2" : "1")("conv")) : nil
@@ -52,7 +55,8 @@ struct EfficientUNetStage {
   /// - Parameters:
   ///   - x: [B, H, W, in]
   ///   - time: the time's embedding after SiLU, [B, 4·width]
-  func callAsFunction(_ x: Tensor, _ time: Tensor) -> Tensor {
+  ///   - cross: what attending stages attend to beside themselves, [B, h, w, Cx]
+  func callAsFunction(_ x: Tensor, _ time: Tensor, _ cross: Tensor?) -> Tensor {
     var h: Tensor
     switch entry {
     case .convolution(let convolution): h = convolution(x)
@@ -60,6 +64,7 @@ struct EfficientUNetStage {
     case .mean: h = downsampleAverage2(x)
     }
     if let attention { h = attention(h) }
+    if let crossAttention, let cross { h = crossAttention(h, to: cross) }
     guard doubles else { return h }
     return double?.afterUpsampling(h) ?? upsampleNearest2(h)
   }
@@ -111,16 +116,22 @@ struct EfficientUNetPlan {
 struct EfficientUNetMiddle {
   let first: EfficientUNetResidual
   let attention: EfficientUNetAttention
+  let crossAttention: EfficientUNetCrossAttention?
   let second: EfficientUNetResidual
 
   init(_ width: Int, _ c: EfficientUNet.Configuration, _ scope: Scope) {
     first = EfficientUNetResidual(width, width, c, scope("0"))
     attention = EfficientUNetAttention(width, c, linear: false, scope("1"))
     second = EfficientUNetResidual(width, width, c, scope("2"))
+    crossAttention = c.crossContextChannels > 0
+      ? EfficientUNetCrossAttention(width, c, scope("cross")) : nil
   }
 
-  func callAsFunction(_ x: Tensor, _ time: Tensor) -> Tensor {  // [B, H, W, C] → [B, H, W, C]
-    second(attention(first(x, time)), time)
+  /// [B, H, W, C] → [B, H, W, C]
+  func callAsFunction(_ x: Tensor, _ time: Tensor, _ cross: Tensor?) -> Tensor {
+    var h = attention(first(x, time))
+    if let crossAttention, let cross { h = crossAttention(h, to: cross) }
+    return second(h, time)
   }
 }
 

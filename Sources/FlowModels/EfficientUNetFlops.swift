@@ -1,5 +1,6 @@
 extension EfficientUNet.Configuration {
-  /// Multiply-adds × 2 of one forward pass for one sample, products and convolutions only.
+  /// Multiply-adds × 2 of one forward pass for one sample, products and convolutions only. A
+  /// cross-context is taken to have half the extents of the state.
   public var flopsPerSample: Double {
     let plan = EfficientUNetPlan(self)
     var pixels = Double(resolution / poolFactor) * Double(resolution / poolFactor)
@@ -45,6 +46,11 @@ extension EfficientUNet.Configuration {
   private func attentionProducts(width: Int, pixels: Double, linear: Bool) -> Double {
     let inner = Double(attentionWidth)
     let partners = linear ? Double(headWidth) : pixels
-    return pixels * (4 * Double(width) * inner + 2 * partners * inner)
+    let own = pixels * (4 * Double(width) * inner + 2 * partners * inner)
+    guard crossContextChannels > 0 else { return own }
+    let tokens = Double(resolution / 2) * Double(resolution / 2)
+    let places = EfficientUNetCrossAttention.placeFeatures
+    return own + pixels * inner * (Double(2 * width + places) + 2 * tokens)
+      + tokens * inner * Double(2 * crossContextChannels + places)
   }
 }

@@ -57,7 +57,7 @@ func command(_ arguments: [String]) throws -> Answer {
   func all() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: fixtures).filter { name in
       name.hasSuffix(".safetensors")
-        && ["A_", "E_", "H_", "J_", "K_", "M_", "N_"].contains { name.hasPrefix($0) }
+        && ["A_", "D_", "E_", "H_", "J_", "K_", "M_", "N_"].contains { name.hasPrefix($0) }
     }.sorted()
     #expect(names.count >= 24)
     let answer = try command(["debug", "replay"] + names.map { "\(fixtures)/\($0)" })

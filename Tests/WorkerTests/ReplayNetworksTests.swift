@@ -20,6 +20,7 @@ struct ReplayNetworksTests {
       ("B_adm_context_recipe", 4), ("B_adm_labels_cfg_recipe", 6), ("B_adm_multihead_recipe", 5),
       ("B_adm_nolabel", 4), ("B_adm_small_attn", 5), ("B_ddpmpp", 4), ("B_ncsnpp", 4),
       ("M_lfm_sample_adm_recipe", 16), ("N_train_lfm_adm_recipe", 12),
+      ("N_train_fmb_recipe", 13),
     ])
   func cases(_ name: String, _ count: Int) throws {
     try expect(replay(try fixture(name)), count: count)

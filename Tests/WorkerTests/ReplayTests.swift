@@ -32,6 +32,14 @@ struct ReplayTests {
   }
 }
 
+extension ReplayTests {
+  @Test(
+    "couplings", arguments: [("K_fmb_forward_diffusion", 10), ("K_fmb_upsampling_recipe", 46)])
+  func couplings(_ name: String, _ count: Int) throws {
+    try expect(replay(try fixture(name)), count: count)
+  }
+}
+
 func fixture(_ name: String) throws -> ReferenceCase {
   let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent()

@@ -31,7 +31,8 @@ public struct GuidedField<Field: VelocityField>: VelocityField {
       "guidance of a batch \(x.shape) with \(condition.labels?.count ?? 0) labels")
     let both = Condition(
       labels: condition.labels! + Array(repeating: nullLabel, count: x.shape[0]),
-      context: condition.context.map(doubled))
+      context: condition.context.map(doubled),
+      crossContext: condition.crossContext.map(doubled))
     let velocity = field(doubled(x), t: doubled(t), condition: both)  // [2B, …]
     let batch = x.shape[0]
     return linearCombination(

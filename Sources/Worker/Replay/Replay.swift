@@ -31,10 +31,13 @@ private func supportedRows(_ c: ReferenceCase) throws -> [ReplayRow]? {
   case "E_": return try replayAutoencoderCase(c)
   case "H_": return try replaySolverCase(c)
   case "J_": return try replayTrainingCase(c)
+  case "K_" where c.header["kind"] == "forward_diffusion": return try replayDiffusionCase(c)
+  case "K_" where c.header["kind"] == "upsampling": return try replayUpsamplingCase(c)
   case "K_" where c.name == "K_lfm_objective": return try replayObjectiveCase(c)
   case "K_" where c.name == "K_lfm_inpaint_images": return try replayInpaintingImages(c)
   case "K_" where c.name == "K_lfm_semantic_rescaler": return try replayRescalerCase(c)
   case "M_" where try isBuilt(c.config["net"], c): return try replaySamplingCase(c)
+  case "N_" where c.header["kind"] == "train_fmb": return try replayCouplingLoopCase(c)
   case "N_" where try isBuilt(c.config["net"], c): return try replayTrainingLoopCase(c)
   default: return nil
   }

@@ -24,24 +24,18 @@ extension EfficientUNet.Configuration {
       else { throw failure("no usable \(key)") }
       return values
     }
-    let pool = config["pool_factor"]?.int ?? -1
-    guard pool <= 1 || [2, 4, 8].contains(pool) else {
-      throw failure("pool_factor \(pool) (2, 4, 8, or less than 2 for none)")
-    }
-    let multipliers = try ints("channel_mult", or: [1, 2, 3, 4])
-    let width = try int("model_channels")
-    let (inputs, outputs) = (try int("in_channels"), try int("out_channels"))
-    guard multipliers.first == 1, multipliers.count <= 8, width % 32 == 0, inputs >= outputs else {
-      throw failure(
-        "channel_mult \(multipliers), model_channels \(width), \(inputs) channels in, \(outputs) out")
-    }
     self.init(
-      resolution: resolution, inChannels: inputs, outChannels: outputs, width: width,
-      multipliers: multipliers, residualsPerLevel: try int("num_res_blocks"),
+      resolution: resolution, inChannels: try int("in_channels"),
+      outChannels: try int("out_channels"), width: try int("model_channels"),
+      multipliers: try ints("channel_mult", or: [1, 2, 3, 4]),
+      residualsPerLevel: try int("num_res_blocks"),
       attentionFactors: Set(try ints("attention_resolutions")),
       heads: try int("num_heads", or: 4), headWidth: try int("dim_head", or: 64),
       linearAttention: config["use_linear_attn"]?.bool ?? true,
       scalesAndShifts: config["use_scale_shift_norm"]?.bool ?? true,
-      resamplesByConvolution: config["conv_resample"]?.bool ?? true, poolFactor: max(1, pool))
+      resamplesByConvolution: config["conv_resample"]?.bool ?? true,
+      poolFactor: max(1, config["pool_factor"]?.int ?? 1))
+    if multipliers.count > 8 { throw failure("\(multipliers.count) levels") }
+    if let flaw { throw failure(flaw) }
   }
 }

@@ -112,6 +112,13 @@ extension ReferenceCase {
         .badData, file.path, at: "header entry config",
         found: "class \(config["class"]?.string ?? "missing")", expected: "a network that is built")
     }
+    return try network(specification, part: part, training: training)
+  }
+
+  /// The network of a specification that the case does not spell out by its class.
+  func network(
+    _ specification: NetworkSpecification, part: String? = nil, training: Bool
+  ) throws -> Network {
     let network = Network(specification)
     network.store.allocate(training: training)
     network.store.initialize(seed: 0)  // the position embedding; weights are then replaced

@@ -185,8 +185,9 @@ private func replayPowerLawAverage(_ c: ReferenceCase) throws -> [ReplayRow] {
   return rows.compactMap { $0 }
 }
 
-private func powerLaw(_ arguments: JSONValue?) -> PowerLawAverage {
-  var result = PowerLawAverage()
+/// FMBoost's arguments of its average; what is not given has its default, or `power`.
+func powerLaw(_ arguments: JSONValue?, power: Double = 2 / 3) -> PowerLawAverage {
+  var result = PowerLawAverage(power: power)
   if let beta = arguments?["beta"]?.double { result.beta = beta }
   if let after = arguments?["update_after_step"]?.int { result.updateAfterStep = after }
   if let every = arguments?["update_every"]?.int { result.updateEvery = every }

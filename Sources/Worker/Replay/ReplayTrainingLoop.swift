@@ -23,19 +23,33 @@ public func replayTrainingLoopCase(_ c: ReferenceCase) throws -> [ReplayRow] {
   }
   var rows = [try c.row("losses", losses), try c.row("lrs", rates)]
   let averages = try optimizer.averagedParameters()
-  let sources = [("param", optimizer.store.values!), ("ema", averages)]
-  for name in c.config["watch"]?.array?.compactMap(\.string) ?? [] {
-    guard let parameter = optimizer.store[name] else {
-      throw UserError(
-        .badData, c.file.path, at: "header entry config, watch", found: "no parameter \(name)")
-    }
-    for (prefix, storage) in sources {
-      let values = UnsafeBufferPointer(
-        start: storage.base + parameter.range.lowerBound, count: parameter.range.count)
-      rows.append(try c.row("\(prefix).\(name)", Array(values)))
+  rows += try c.watchedRows(
+    of: optimizer.store, [("param", optimizer.store.values!), ("ema", averages)])
+  return rows.compactMap { $0 }
+}
+
+extension ReferenceCase {
+  /// Rows of the parameters that the case names, in each of `sources`.
+  ///
+  /// - Parameters:
+  ///   - sources: the first words of the outputs' names, and arenas laid out as the store's.
+  ///   - prefix: what the case writes before the names of the store.
+  func watchedRows(
+    of store: ParameterStore, _ sources: [(name: String, arena: Storage)], prefix: String = ""
+  ) throws -> [ReplayRow?] {
+    try (config["watch"]?.array?.compactMap(\.string) ?? []).flatMap { name in
+      guard name.hasPrefix(prefix), let parameter = store[String(name.dropFirst(prefix.count))]
+      else {
+        throw UserError(
+          .badData, file.path, at: "header entry config, watch", found: "no parameter \(name)")
+      }
+      return try sources.map { source in
+        let values = UnsafeBufferPointer(
+          start: source.arena.base + parameter.range.lowerBound, count: parameter.range.count)
+        return try row("\(source.name).\(name)", Array(values))
+      }
     }
   }
-  return rows.compactMap { $0 }
 }
 
 /// What one case of the training loop records.
