@@ -66,7 +66,7 @@ import Testing
     let out = try folder.write("mine", to: "out.pth")
     func convert(_ name: String, _ more: String...) throws -> Answer {
       let arguments = ["convert", file(name), "--to", "pth", "--out", out] + more
-      return try latentflow(arguments: arguments)
+      return try latentflow(arguments)
     }
     let refused = try convert("model_475.pth")
     #expect(refused.status == ExitStatus.io.rawValue && refused.errors.contains("--force"))

@@ -82,7 +82,7 @@ import Testing
     let folder = try ScratchFolder()
     let file = try folder.write(Self.yaml, to: "x.yaml")
     let answer = try latentflow(
-      arguments: ["import-config", "--json"] + words.map { $0 == "FILE" ? file : $0 })
+      ["import-config", "--json"] + words.map { $0 == "FILE" ? file : $0 })
     try #require(answer.status == 0, "\(answer)")
     return try JSONDecoder().decode(Report.self, from: Data(answer.output.utf8))
   }

@@ -11,7 +11,7 @@ import Testing
   private func report(_ yaml: String, _ options: String...) throws -> [String: Any] {
     let folder = try ScratchFolder()
     let file = try folder.write(yaml, to: "x.yaml")
-    let answer = try latentflow(arguments: ["inspect", file, "--json"] + options)
+    let answer = try latentflow(["inspect", file, "--json"] + options)
     try #require(answer.status == 0, "\(answer)")
     let json = try JSONSerialization.jsonObject(with: Data(answer.output.utf8))
     return try #require((json as? [String: Any])?["network"] as? [String: Any])
@@ -39,7 +39,7 @@ import Testing
       let folder = try ScratchFolder()
       let file = try folder.write(Self.yaml, to: "x.yaml")
       let answer = try latentflow(
-        arguments: ["inspect", file, "--json", "--latent-shape", "32,32,4"] + options)
+        ["inspect", file, "--json", "--latent-shape", "32,32,4"] + options)
       let json = try JSONSerialization.jsonObject(with: Data(answer.output.utf8))
       let network = try #require((json as? [String: Any])?["network"] as? [String: Any])
       return try #require(network[key] as? Double)

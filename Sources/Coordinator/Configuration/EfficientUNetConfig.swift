@@ -21,10 +21,17 @@ public struct EfficientUNetConfig: NetworkSection {
   /// The whole network works on maps smaller by this factor; 1 is none.
   public var poolFactor = 1
   public var contextChannels = 0
+  /// Channels of a second context, to which the attending blocks attend; 0 is none.
+  public var crossContextChannels = 0
 
   /// FMBoost has no labels.
   public var classes: Int { 0 }
   public var labelDropout: Double { 0 }
+
+  public var contextField: String? {
+    crossContextChannels > 0
+      ? "model.cross_context_channels" : contextChannels > 0 ? "model.context_channels" : nil
+  }
 
   public init() {}
 
@@ -40,6 +47,8 @@ public struct EfficientUNetConfig: NetworkSection {
     try fields.boolean("convolutional_resampling", &convolutionalResampling)
     try fields.integer("pool_factor", &poolFactor, atLeast: 1)
     try fields.integer("context_channels", &contextChannels, atLeast: 0, atMost: 1 << 10)
+    try fields.integer(
+      "cross_context_channels", &crossContextChannels, atLeast: 0, atMost: 1 << 14)
     fields.inapplicable("classes", "label_dropout", because: "efficient_unet has no labels")
   }
 

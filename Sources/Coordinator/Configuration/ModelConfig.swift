@@ -114,7 +114,7 @@ extension NetworkSection {
     throw UserError(
       .config, subject, at: contextField,
       found: contextChannels > 0
-        ? "a context of \(contextChannels) channels" : "a network that attends to a layout",
+        ? "a context of \(contextChannels) channels" : "a network that attends to a context",
       expected: "a network of latents and labels alone")
   }
 

@@ -312,6 +312,8 @@ struct FMBoostImport {
     for path in order where !read.contains(path) {
       if path.hasSuffix("trainer_params.precision"), given.text(path)?.hasPrefix("32") ?? false {
         given.note(path, .kept, "computes in float32")
+      } else if given.text(path)?.lowercased() == "false" {
+        given.note(path, .kept, "off, as it always is")
       } else if let other = Self.others.first(where: { path.hasPrefix($0.prefix) }) {
         given.note(path, other.1, other.2)
       } else {

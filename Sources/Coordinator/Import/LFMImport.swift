@@ -111,6 +111,8 @@ struct LFMImport {
       try readTraining()
     } else {
       given.note("dataset", .kept, "it names the weights' folder")
+      run.config.data.cache = LFMDataset.cache(of: given.text("dataset") ?? "")
+      run.advice.append("no training recipe in it: configs/lfm/ has those of LFM's experiments")
       given.noteIfGiven("seed", .ignored, "give sample --seed")
       given.noteIfGiven("batch_size", .ignored, "a work item of samples has a size of its own")
     }
@@ -143,7 +145,7 @@ struct LFMImport {
     try readOptimizer()
     let set = given.text("dataset") ?? ""
     given.note("dataset", .mapped, "data.cache")
-    run.config.data.cache = "data/\(set.replacing("/", with: "-"))-latents"
+    run.config.data.cache = LFMDataset.cache(of: set)
     run.config.data.posterior = .sample
     run.config.data.flip = 0.5
     run.config.seed = UInt64(max(0, try given.integer("seed", as: "seed")))
@@ -296,6 +298,11 @@ struct LFMDataset {
   /// That one epoch of LFM's loaders sees.
   let images: Int
   let hasLabels: Bool
+
+  /// The folder that holds its latents here.
+  static func cache(of name: String) -> String {
+    "data/\(name.replacing("/", with: "-"))-latents"
+  }
 
   static func named(_ name: String) -> LFMDataset? {
     let bare = name.hasPrefix("latent_") ? String(name.dropFirst(7)) : name

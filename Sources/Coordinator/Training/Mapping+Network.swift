@@ -20,25 +20,26 @@ extension ModelConfig {
     case .originalADM(let adm):
       let configuration = adm.unet.configuration(
         latentShape, classes: adm.classes, hasNullClass: adm.labelDropout > 0)
-      try refuse(configuration.flaw)
+      try refuseNetwork(configuration.flaw)
       return .adm(configuration)
     case .layout(let layout):
       let configuration = LayoutUNet.Configuration(
         trunk: layout.unet.configuration(
           latentShape, classes: layout.classes, hasNullClass: layout.labelDropout > 0),
         transformerDepth: layout.transformerDepth, contextWidth: layout.contextWidth)
-      try refuse(configuration.flaw)
+      try refuseNetwork(configuration.flaw)
       return .layout(configuration)
     case .efficientUNet(let unet): return .efficient(try unet.configuration(latentShape))
     }
   }
+}
 
-  private func refuse(_ flaw: String?) throws {
-    guard let flaw else { return }
-    throw UserError(
-      .config, "model", found: flaw, expected: "a network that can be built",
-      advice: "`latentflow config` prints the whole of the configuration")
-  }
+/// Refuses a network with a flaw.
+private func refuseNetwork(_ flaw: String?) throws {
+  guard let flaw else { return }
+  throw UserError(
+    .config, "model", found: flaw, expected: "a network that can be built",
+    advice: "`latentflow config` prints the whole of the configuration")
 }
 
 /// Refuses latents that cannot be halved at every level but the first.
@@ -108,7 +109,9 @@ extension EfficientUNetConfig {
       outChannels: latentShape[2], width: channels, multipliers: multipliers,
       residualsPerLevel: blocks, attentionFactors: Set(attentionFactors), heads: heads,
       headWidth: headWidth, linearAttention: linearAttention, scalesAndShifts: scaleShiftNorm,
-      resamplesByConvolution: convolutionalResampling, poolFactor: poolFactor)
+      resamplesByConvolution: convolutionalResampling, poolFactor: poolFactor,
+      crossContextChannels: crossContextChannels)
+    try refuseNetwork(configuration.flaw)
     try requireHalvings(latentShape[0], factor: configuration.downsamplingFactor)
     return configuration
   }
@@ -184,5 +187,6 @@ extension EfficientUNetConfig {
     (heads, headWidth, linearAttention) = (c.heads, c.headWidth, c.linearAttention)
     (scaleShiftNorm, convolutionalResampling) = (c.scalesAndShifts, c.resamplesByConvolution)
     (poolFactor, contextChannels) = (c.poolFactor, c.contextChannels)
+    crossContextChannels = c.crossContextChannels
   }
 }

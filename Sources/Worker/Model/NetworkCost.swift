@@ -46,7 +46,7 @@ public struct NetworkCost: Sendable {
       let floats = Double(parameter.shape[1]) * pixels + outputs
       sum += floats
       largest = max(largest, floats)
-      if map.isOnWayDown(parameter.name) { skips += outputs / 2 }
+      if map.isOnWayDown(parameter.name) { skips += outputs }
     }
     (productFloats, largestProduct, skipFloats) = (sum, largest, skips)
   }
@@ -56,7 +56,7 @@ public struct NetworkCost: Sendable {
   // MARK: - Memory in bytes
 
   /// Program, libraries and their buffers.
-  public static let program = 120e6
+  public static let program = 64e6
 
   /// Of one rank that trains.
   ///
@@ -80,7 +80,8 @@ public struct NetworkCost: Sendable {
   ///
   /// - Parameter isGuided: guidance doubles the batch.
   public func samplingMemory(batch: Int, isGuided: Bool = false) -> Double {
-    let floats = (2 * largestProduct + skipFloats) * Double(batch) * (isGuided ? 2 : 1)
+    // At the widest place input, output and what is made of them; skips, and their concatenation.
+    let floats = (2.5 * largestProduct + 2 * skipFloats) * Double(batch) * (isGuided ? 2 : 1)
     return Self.program + 4 * Double(arenaCount) + 4 * floats
   }
 

@@ -16,7 +16,8 @@ public struct RecognizedNetwork: Equatable, Sendable {
   public init?(_ shapes: [String: [Int]], resolution: Int? = nil) {
     let weights = WeightShapes(shapes)
     guard
-      let found = weights.dit() ?? weights.edm() ?? weights.guidedDiffusion(resolution: resolution)
+      let found = weights.dit(resolution: resolution)
+        ?? weights.edm() ?? weights.guidedDiffusion(resolution: resolution)
     else { return nil }
     self = found
   }
@@ -86,17 +87,19 @@ struct WeightShapes {
 
 extension WeightShapes {
   /// DiT: `x_embedder`, `blocks.N`, `final_layer`.
-  func dit() -> RecognizedNetwork? {
+  func dit(resolution: Int?) -> RecognizedNetwork? {
     guard let embedder = shape("x_embedder.proj.weight", rank: 4),
       let table = shape("y_embedder.embedding_table.weight", rank: 2),
       let last = shape("final_layer.linear.weight", rank: 2),
-      let hidden = shape("blocks.0.mlp.fc1.weight", rank: 2),
-      let positions = shape("pos_embed", rank: 3)
+      let hidden = shape("blocks.0.mlp.fc1.weight", rank: 2)
     else { return nil }
     let (width, channels, patch) = (embedder[0], embedder[1], embedder[2])
-    let side = Int(Double(positions[1]).squareRoot().rounded())
+    // The position embedding is a constant, which some files leave out.
+    let given = shape("pos_embed", rank: 3)?[1]
+    let tokens = given ?? ((resolution ?? 32) / patch) * ((resolution ?? 32) / patch)
+    let side = Int(Double(tokens).squareRoot().rounded())
     let outputs = last[0] / (patch * patch)
-    guard side * side == positions[1], outputs == channels || outputs == 2 * channels,
+    guard side > 0, side * side == tokens, outputs == channels || outputs == 2 * channels,
       width % 4 == 0, embedder[3] == patch
     else { return nil }
     let published = ["S", "B", "L", "XL"].compactMap { DiT.Configuration.size($0) }
@@ -110,7 +113,10 @@ extension WeightShapes {
           depth: count { "blocks.\($0).attn.qkv.weight" }, heads: heads,
           mlpRatio: Double(hidden[0]) / Double(width), classes: classes, hasNullClass: hasNull,
           learnsSigma: outputs == 2 * channels)),
-      ["\(heads) heads, as published for width \(width)", assumption].compactMap(\.self))
+      [
+        "\(heads) heads, as published for width \(width)", assumption,
+        given == nil ? "latents of \(side * patch)×\(side * patch)" : nil,
+      ].compactMap(\.self))
   }
 
   /// The U-Nets of EDM: `enc.32x32_conv` and so on.
