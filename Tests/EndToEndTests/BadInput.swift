@@ -248,6 +248,12 @@ extension BadInput {
     BadInput("a misspelt solver", 64, ["--solver dopri6", "did you mean dopri5?"]) {
       ["sample", try Trained.run, "--count", "2", "--solver", "dopri6", "--out", "\($0.path)/out"]
     },
+    BadInput("times that the model does not run through", 64, ["--times", "from 1.0 down to 0.0"]) {
+      [
+        "sample", try Trained.run, "--count", "2", "--solver", "euler", "--times", "0,1",
+        "--out", "\($0.path)/out",
+      ]
+    },
   ]
 
   /// A limit on the size of files is what a full disk is to a process; 8 KiB.

@@ -113,10 +113,12 @@ struct AdaptiveSolverTests {
   @Test("a field may return its argument")
   func aliasing() throws {
     let found = try AdaptiveSolver(.dopri5).integrate(
-      from: Tensor([1, 1], [1]), through: [0, 1]) { x, _ in x }
+      from: Tensor([1, 1], [1]), through: [0, 1]
+    ) { x, _ in x }
     #expect(abs(found.final.item - Float(M_E)) < 1e-4)
     let fixed = try FixedStepSolver(.rk4, grid: .steps(20)).integrate(
-      from: Tensor([1, 1], [1]), through: [0, 1]) { x, _ in x }
+      from: Tensor([1, 1], [1]), through: [0, 1]
+    ) { x, _ in x }
     #expect(abs(fixed.final.item - Float(M_E)) < 1e-4)
   }
 

@@ -28,9 +28,10 @@ struct MultistepTests {
   func polynomials(_ order: Int) throws {
     for degree in 0..<order {
       let found = try AdamsBashforth(order: order, grid: .steps(8)).integrate(
-        from: Tensor([1, 1], [0]), through: [0, 1]) { _, t in
-          Tensor([1, 1], [pow(t.item, Float(degree))])
-        }
+        from: Tensor([1, 1], [0]), through: [0, 1]
+      ) { _, t in
+        Tensor([1, 1], [pow(t.item, Float(degree))])
+      }
       #expect(abs(found.final.item - 1 / Float(degree + 1)) < 1e-6)
     }
   }
@@ -47,7 +48,9 @@ struct MultistepTests {
   /// On a linear path, data prediction of the first order is Euler's method.
   @Test("data prediction of two steps is Euler's method on a linear path")
   func firstOrder() throws {
-    for (path, times) in [(LinearPath() as any ProbabilityPath, [0.0, 1]), (NoisingPath(), [1, 0])] {
+    for (path, times) in [
+      (LinearPath() as any ProbabilityPath, [0.0, 1]), (NoisingPath(), [1, 0]),
+    ] {
       let found = try DataPredictionSolver(grid: .steps(2)).sample(
         from: x0, along: path, draws: { _ in x0 }, problem.callAsFunction)
       let euler = try FixedStepSolver(.euler, grid: .steps(2)).integrate(

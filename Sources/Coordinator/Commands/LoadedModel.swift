@@ -92,8 +92,8 @@ struct SamplingRecord: Codable {
     solver = plan.solver.description
     guidance = Double(plan.guidance)
     let interval = plan.guidanceInterval
-    guidanceInterval =
-      interval.lowerBound.isFinite ? [interval.lowerBound, interval.upperBound].map { Double($0) } : nil
+    let ends = [interval.lowerBound, interval.upperBound]
+    guidanceInterval = ends[0].isFinite ? ends.map { Double($0) } : nil
     labels = "\(plan.labels)"
     itemSize = plan.itemSize
     evaluationsMean =

@@ -141,7 +141,9 @@ struct SolverOptions: ParsableArguments {
     if let stepSize { return .stepSize(stepSize) }
     guard let times, let points = numbers(times) else { return .steps(steps ?? 40) }
     let (start, end) = path.direction.samplingInterval
-    let isInOrder = zip(points, points.dropFirst()).allSatisfy { ($0 < $1) == (start < end) && $0 != $1 }
+    let isInOrder = zip(points, points.dropFirst()).allSatisfy {
+      start < end ? $0 < $1 : $0 > $1
+    }
     guard points.first == start, points.last == end, isInOrder else {
       throw UserError(
         .usage, "--times", found: times,

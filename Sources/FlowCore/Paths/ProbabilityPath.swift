@@ -11,7 +11,7 @@ public protocol ProbabilityPath: Sendable {
   ///   - smoothing: standard normal noise, [B, …], for paths of positive width; others ignore it.
   func sample(x0: Tensor, x1: Tensor, t: Tensor, smoothing: Tensor?) -> PathSample
 
-  /// The weights of data and noise at time `t`, for a path whose other end is standard normal noise.
+  /// The weights of data and noise at `t`, for a path whose other end is standard normal noise.
   func schedule(at t: Double) -> PathSchedule
 }
 

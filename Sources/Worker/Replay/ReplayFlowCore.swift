@@ -35,16 +35,17 @@ private func replayPathLoss(
     try c.row("\(tag).loss", [loss.item]),
   ].compactMap { $0 }
   tape.backward(from: loss)
-  return try rows + ["W1", "b1", "W2", "b2"].map { key in
-    let name = "\(tag).\(key)"
-    let expected = try c.doubles(.grads, name)
-    guard let found = network.gradient(key), found.count == expected.count,
-      case .relativeL2(let bound) = c.tolerance(.grads, name)
-    else { return ReplayRow(name: "grads.\(name)", error: .infinity, tolerance: 0) }
-    let error = gradientError(
-      found: found, expected: expected, totalNorm: c.gradientsTotalNorm ?? 0)
-    return ReplayRow(name: "grads.\(name)", error: error, tolerance: bound)
-  }
+  return try rows
+    + ["W1", "b1", "W2", "b2"].map { key in
+      let name = "\(tag).\(key)"
+      let expected = try c.doubles(.grads, name)
+      guard let found = network.gradient(key), found.count == expected.count,
+        case .relativeL2(let bound) = c.tolerance(.grads, name)
+      else { return ReplayRow(name: "grads.\(name)", error: .infinity, tolerance: 0) }
+      let error = gradientError(
+        found: found, expected: expected, totalNorm: c.gradientsTotalNorm ?? 0)
+      return ReplayRow(name: "grads.\(name)", error: error, tolerance: bound)
+    }
 }
 
 /// Score, noise and velocity from each other at the state x1, and the coefficients.

@@ -24,7 +24,7 @@ extension ReplayRun {
   /// FMBoost's stochastic sampling with the case's noise.
   ///
   /// - Parameter methodKey: the entry that names the method.
-  /// - Returns: its `num_steps` states, each [B, …], and the calls of the field
+  /// - Returns: its `num_steps` states, each [B, …], and the calls that the reference makes
   func sampleSDE(
     _ c: ReferenceCase, _ field: ReplayMLP, along path: any ProbabilityPath, methodKey: String
   ) throws -> (states: [Tensor], calls: Int) {
@@ -45,7 +45,8 @@ extension ReplayRun {
       watching: { states.append($0.copy()) },
       velocity(of: field, batch: x0.shape[0]))
     if lastStep == .none { states.append(states[states.count - 1]) }
-    return (states, found.calls)
+    // The reference asks its network twice where it needs velocity and score.
+    return (states, 2 * found.calls - (lastStep == .euler ? 1 : 0))
   }
 
   /// The field under the run's `cfg_scale`; sample b takes row b of its conditions and the row
