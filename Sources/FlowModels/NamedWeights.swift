@@ -37,10 +37,10 @@ public struct NamedWeights {
     let key = prefix + name
     if let drawn { return drawn(key, shape) }
     guard let tensor = tensors[key] else {
-      let near = nearestName(to: key, among: tensors.keys.sorted()).map { ", the nearest key is \($0)" }
+      let near = nearestName(to: key, among: tensors.keys.sorted())
+        .map { ", the nearest key is \($0)" } ?? ""
       throw UserError(
-        .badData, file, at: "tensor \(key)", found: "missing" + (near ?? ""),
-        expected: "shape \(shape)")
+        .badData, file, at: "tensor \(key)", found: "missing\(near)", expected: "shape \(shape)")
     }
     guard tensor.shape == shape else {
       throw UserError(
