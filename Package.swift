@@ -22,6 +22,7 @@ let package = Package(
     .systemLibrary(name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
     .systemLibrary(name: "CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CMPI", dependencies: ["COpenMPI"]),
     .target(name: "CImage", dependencies: ["CLibPNG", "CTurboJPEG", "CWebP"]),
     .target(name: "CKernels"),
@@ -37,7 +38,7 @@ let package = Package(
     .target(name: "FlowMetrics", dependencies: ["FlowTensor", "CBLAS"]),
     .target(
       name: "FlowData",
-      dependencies: ["Diagnostics", "FlowTensor", "CImage", "CCrypto"]),
+      dependencies: ["Diagnostics", "FlowTensor", "CImage", "CCrypto", "CZlib"]),
     .target(name: "FlowComm", dependencies: ["CMPI", "Diagnostics"]),
     .target(name: "RunFormat", dependencies: ["Diagnostics"]),
     .target(
@@ -59,13 +60,16 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["FlowTensor"], path: "Tests/TestSupport"),
     .executableTarget(
       name: "comm-selftest", dependencies: ["FlowComm", "Diagnostics"], path: "Tests/CommSelftest"),
+    .executableTarget(
+      name: "fuzz-parsers", dependencies: ["Diagnostics", "FlowData"], path: "Tests/FuzzParsers"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "FlowTensorTests", dependencies: ["FlowTensor", "TestSupport"]),
     .testTarget(name: "FlowNNTests", dependencies: ["FlowNN", "FlowData", "TestSupport"]),
     .testTarget(name: "FlowCoreTests", dependencies: ["FlowCore", "FlowData", "TestSupport"]),
     .testTarget(name: "FlowModelsTests", dependencies: ["FlowModels", "FlowData", "TestSupport"]),
     .testTarget(name: "FlowMetricsTests", dependencies: ["FlowMetrics", "TestSupport"]),
-    .testTarget(name: "FlowDataTests", dependencies: ["FlowData", "TestSupport"]),
+    .testTarget(
+      name: "FlowDataTests", dependencies: ["FlowData", "TestSupport", "fuzz-parsers"]),
     .testTarget(
       name: "FlowCommTests",
       dependencies: ["FlowComm", "Diagnostics", "TestSupport", "comm-selftest"]),

@@ -19,10 +19,11 @@ runtime_packages=(
   libdnnl2 libgomp1             # convolutions and GEMM, threads
   libpng16-16 libturbojpeg0 libwebp7   # pictures
   libssl3                       # SHA-256 of checkpoints
+  zlib1g                        # compressed members of .npz and .pth
 )
 build_packages=(
   openmpi-bin libopenmpi-dev libopenblas-openmp-dev libdnnl-dev
-  libpng-dev libturbojpeg0-dev libwebp-dev libssl-dev pkg-config
+  libpng-dev libturbojpeg0-dev libwebp-dev libssl-dev zlib1g-dev pkg-config
   libc6-dev libgcc-12-dev libstdc++-12-dev   # crt files, libgomp.so and libstdc++ for the linker
   git                           # Swift packages are fetched with it
   python3                       # drives the comparison of scripts/bench.sh

@@ -9,7 +9,7 @@ private let edges: [String: Set<String>] = [
   "FlowCore": ["FlowTensor"],
   "FlowModels": ["FlowCore", "FlowNN", "FlowTensor"],
   "FlowMetrics": ["FlowTensor", "CBLAS"],
-  "FlowData": ["FlowTensor", "CImage", "CCrypto"],
+  "FlowData": ["FlowTensor", "CImage", "CCrypto", "CZlib"],
   "FlowComm": ["CMPI"],
   "RunFormat": [],
   "Worker": [

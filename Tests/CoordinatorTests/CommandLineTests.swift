@@ -13,6 +13,10 @@ struct Answer: Equatable {
 
 /// Runs the product that lies beside the tests.
 func latentflow(_ arguments: String..., environment: [String: String] = [:]) throws -> Answer {
+  try latentflow(arguments, environment: environment)
+}
+
+func latentflow(_ arguments: [String], environment: [String: String] = [:]) throws -> Answer {
   let process = Process()
   process.executableURL = Bundle.main.bundleURL.appendingPathComponent("latentflow")
   process.arguments = arguments

@@ -21,8 +21,8 @@ public struct LatentFlow: ParsableCommand {
     version: version,
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
-      SampleCommand.self, InspectCommand.self, DebugCommand.self, BenchCommand.self,
-      ConfigCommand.self,
+      SampleCommand.self, InspectCommand.self, ConvertCommand.self, DebugCommand.self,
+      BenchCommand.self, ConfigCommand.self,
     ])
 
   public init() {}

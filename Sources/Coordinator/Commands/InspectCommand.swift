@@ -8,9 +8,10 @@ import RunFormat
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Shows what is in a safetensors file, a checkpoint, a run or a latent cache.",
+    abstract: "Shows what is in a weights file, a checkpoint, a run or a latent cache.",
     discussion: """
-      Of folders, every file's hash is computed and compared; exit status 1 if one is damaged.
+      Weights files are safetensors, what torch.save wrote, .npy, .npz and diffusers folders.
+      Of other folders, every file's hash is computed and compared; exit status 1 if one is damaged.
 
       Examples:
         latentflow inspect runs/demo
@@ -18,7 +19,7 @@ struct InspectCommand: ParsableCommand {
         latentflow inspect data/shapes-latents --json
       """)
 
-  @Argument(help: "A safetensors file, or a checkpoint, run, or latent cache folder.")
+  @Argument(help: "A weights file, or a checkpoint, run, or latent cache folder.")
   var path: String
 
   @OptionGroup var output: OutputOptions
@@ -39,16 +40,14 @@ struct InspectCommand: ParsableCommand {
     guard manager.fileExists(atPath: path, isDirectory: &isFolder) else {
       throw UserError(
         .missingInput, path, found: "no such file or folder",
-        expected: "a safetensors file, or a checkpoint, run, or latent cache folder")
+        expected: "a weights file, or a checkpoint, run, or latent cache folder")
     }
     guard isFolder.boolValue else { return try FileReport(path) }
     func holds(_ name: String) -> Bool { manager.fileExists(atPath: "\(path)/\(name)") }
     if holds(CheckpointManifest.fileName) { return try CheckpointReport(folder: path) }
     if RunFolder(path: path).holdsRun { return try RunReport(folder: path) }
     if holds(LatentCacheIndex.fileName) { return try CacheReport(folder: path) }
-    for name in ["model.safetensors", "diffusion_pytorch_model.safetensors"] where holds(name) {
-      return try FileReport("\(path)/\(name)")
-    }
+    if TensorFile.holdsWeights(folder: path) { return try FileReport(path) }
     throw UserError(
       .missingInput, path,
       found: "neither \(CheckpointManifest.fileName) nor config.yaml, "

@@ -22,7 +22,7 @@ struct LoadedModel {
     let (file, warnings) = try locateWeights(path, averaged: averaged)
     if warn { warnings.forEach(StandardError.say) }
     self.file = file
-    let weights = try SafetensorsFile(file)
+    let weights = try TensorFile.open(file)
     hash = try sha256Hex(ofFile: file)
     header = try ModelFileHeader(of: weights)
     config = try RunConfig(ConfigDocument(text: header.config, name: file))

@@ -11,7 +11,7 @@ protocol InspectionReport: Encodable {
   var isGood: Bool { get }
 }
 
-/// A safetensors file.
+/// A weights file of any format.
 struct FileReport: InspectionReport {
   struct TensorEntry: Encodable {
     let name: String
@@ -19,7 +19,8 @@ struct FileReport: InspectionReport {
     let shape: [Int]
   }
 
-  let kind = "safetensors"
+  /// The format.
+  let kind: String
   let path: String
   let bytes: Int
   /// Elements of all tensors: the parameter count, in a file of weights.
@@ -30,14 +31,16 @@ struct FileReport: InspectionReport {
   var isGood: Bool { true }
 
   init(_ path: String) throws {
-    let file = try SafetensorsFile(path)
+    let file = try TensorFile.open(path)
+    kind = file.format.rawValue
     self.path = path
     bytes = file.byteCount
     var elements = 0
     tensors = try file.names.map { name in
-      let entry = try file.entry(name)
-      elements += entry.count
-      return TensorEntry(name: name, dtype: entry.dtype.rawValue, shape: entry.dims)
+      let shape = try file.shape(name)
+      elements += shape.count
+      return TensorEntry(
+        name: name, dtype: try file.dtype(name).rawValue, shape: shape.dims)
     }
     self.elements = elements
     metadata = file.metadata
@@ -51,7 +54,7 @@ struct FileReport: InspectionReport {
   var text: String {
     let counted = holdsWeights ? "parameters" : "elements"
     var text =
-      "\(path): safetensors, \(grouped(bytes)) bytes, \(grouped(tensors.count)) tensors, "
+      "\(path): \(kind), \(grouped(bytes)) bytes, \(grouped(tensors.count)) tensors, "
       + "\(grouped(elements)) \(counted)\n"
     if !metadata.isEmpty { text += "\nmetadata\n" + metadataText }
     if !tensors.isEmpty { text += "\ntensors\n" + tensorsText }

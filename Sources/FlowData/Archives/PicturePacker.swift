@@ -97,15 +97,15 @@ private func packZip(
   _ source: any ImageSource, _ path: String, _ progress: (Int) -> Void
 ) throws {
   try Disk.local.writeAtomically(to: path) { file in
-    var zip = ZipWriter(file)
+    let zip = ZipWriter(file)
     var names: [String] = []
     for i in 0..<source.count {
       let picture = try pictureFile(source, i)
       names.append("\(digits(i / 1000, 5))/img\(digits(i, 8)).\(picture.extension)")
-      try zip.add(names[i], picture.bytes)
+      try picture.bytes.withUnsafeBytes { try zip.add(names[i], $0) }
       progress(i + 1)
     }
-    try zip.add("dataset.json", Array(labelsJSON(source, names).utf8))
+    try Array(labelsJSON(source, names).utf8).withUnsafeBytes { try zip.add("dataset.json", $0) }
     try zip.finish()
   }
 }

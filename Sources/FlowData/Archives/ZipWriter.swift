@@ -1,68 +1,122 @@
-/// A zip file (APPNOTE 6.3) that is being written, members stored without compression: pictures
-/// are compressed already, and readers map them in place. Zip64 where numbers ask for it; times are
-/// constant, so that the same members give the same bytes.
-public struct ZipWriter {
+import Diagnostics
+
+/// Writes a zip archive of stored members whose data begin at multiples of 64 bytes, with zip64
+/// fields where a size or a place exceeds 32 bits.
+final class ZipWriter {
+  private struct Member {
+    let name: String
+    let checksum: UInt32
+    let count: Int
+    let offset: Int
+  }
+
   private let file: OutputFile
-  private var directory: [UInt8] = []
-  private var count = 0
+  private var members: [Member] = []
 
-  public init(_ file: OutputFile) { self.file = file }
+  static let alignment = 64
 
-  /// - Parameter name: a relative path.
-  public mutating func add(_ name: String, _ bytes: [UInt8]) throws {
-    precondition(
-      relativeName(name) == name && name.utf8.count < 1 << 16 && bytes.count < 0xFFFF_FFFF,
-      "the member \(name) of \(bytes.count) bytes")
-    let offset = file.byteCount
-    // Since 2.0 (4.5 for zip64); bit 11 says that names are UTF-8; stored; 1980-01-01.
-    let common = number(1 << 11, 2) + number(0, 2) + number(0, 2) + number(0x21, 2)
-      + number(Int(Self.crc32(bytes)), 4) + number(bytes.count, 4) + number(bytes.count, 4)
-      + number(name.utf8.count, 2)
-    try write(number(0x0403_4B50, 4) + number(20, 2) + common + number(0, 2) + Array(name.utf8))
-    try write(bytes)
-    let isFar = offset >= 0xFFFF_FFFF
-    let far = isFar ? number(1, 2) + number(8, 2) + number(offset, 8) : []
-    directory += number(0x0201_4B50, 4) + number(isFar ? 45 : 20, 2) + number(isFar ? 45 : 20, 2)
-      + common + number(far.count, 2) + number(0, 2) + number(0, 2) + number(0, 2) + number(0, 4)
-      + number(isFar ? 0xFFFF_FFFF : offset, 4) + Array(name.utf8) + far
-    count += 1
+  init(_ file: OutputFile) { self.file = file }
+
+  func add(_ name: String, _ data: UnsafeRawBufferPointer) throws {
+    let member = Member(
+      name: name, checksum: crc32(of: data), count: data.count, offset: file.byteCount)
+    let isLarge = data.count >= Int(UInt32.max)
+    var header = ZipRecord()
+    header.append(UInt32(0x0403_4B50))
+    appendCommon(member, isLarge: isLarge, to: &header)
+    header.append(UInt16(name.utf8.count))
+    let large = isLarge ? zip64([data.count, data.count]) : []
+    // A field «FB» of any length, as PyTorch pads; its own head is 4 bytes.
+    let start = file.byteCount + header.bytes.count + 2 + name.utf8.count + large.count + 4
+    let padding = (ZipWriter.alignment - start % ZipWriter.alignment) % ZipWriter.alignment
+    header.append(UInt16(large.count + 4 + padding))
+    header.bytes += name.utf8
+    header.bytes += large
+    header.append(UInt16(0x4246))
+    header.append(UInt16(padding))
+    header.bytes += [UInt8](repeating: UInt8(ascii: "Z"), count: padding)
+    try header.bytes.withUnsafeBytes { try file.write($0) }
+    try file.write(data)
+    members.append(member)
   }
 
-  /// The central directory and its end records.
-  public func finish() throws {
+  /// Writes the directory; the file's own `finish` is the caller's.
+  func finish() throws {
     let start = file.byteCount
-    try write(directory)
-    if count >= 0xFFFF || start >= 0xFFFF_FFFF || directory.count >= 0xFFFF_FFFF {
-      let end = file.byteCount
-      try write(
-        number(0x0606_4B50, 4) + number(44, 8) + number(45, 2) + number(45, 2) + number(0, 4)
-          + number(0, 4) + number(count, 8) + number(count, 8) + number(directory.count, 8)
-          + number(start, 8))
-      try write(number(0x0706_4B50, 4) + number(0, 4) + number(end, 8) + number(1, 4))
-    }
-    let entries = number(min(count, 0xFFFF), 2)
-    try write(
-      number(0x0605_4B50, 4) + number(0, 2) + number(0, 2) + entries + entries
-        + number(min(directory.count, 0xFFFF_FFFF), 4) + number(min(start, 0xFFFF_FFFF), 4)
-        + number(0, 2))
+    var record = ZipRecord()
+    for member in members { appendCentral(member, to: &record) }
+    let size = record.bytes.count
+    let end = start + size
+    let fields = [members.count, size, start]
+    let isLarge = members.count >= Int(UInt16.max) || end >= Int(UInt32.max)
+    if isLarge { appendZip64End(fields, at: end, to: &record) }
+    record.append(UInt32(0x0605_4B50))
+    record.append(UInt32(0))  // disks
+    let count = isLarge ? UInt16.max : UInt16(members.count)
+    record.append(count)
+    record.append(count)
+    record.append(isLarge ? UInt32.max : UInt32(size))
+    record.append(isLarge ? UInt32.max : UInt32(start))
+    record.append(UInt16(0))  // comment
+    try record.bytes.withUnsafeBytes { try file.write($0) }
   }
 
-  private func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try file.write($0) } }
-
-  private static let table: [UInt32] = (0..<256).map { byte in
-    (0..<8).reduce(UInt32(byte)) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+  /// Version needed, flags, method, time and date, checksum, sizes: the part that a local header
+  /// and a record of the directory share.
+  private func appendCommon(_ member: Member, isLarge: Bool, to record: inout ZipRecord) {
+    record.append(UInt16(isLarge ? 45 : 20))
+    record.append(UInt16(0x0800))  // names are UTF-8
+    record.append(UInt16(0))
+    record.append(UInt32(0x0021_0000))  // 1980-01-01 00:00, the first that zip can say
+    record.append(member.checksum)
+    let count = isLarge ? UInt32.max : UInt32(member.count)
+    record.append(count)
+    record.append(count)
   }
 
-  /// CRC-32 (ISO 3309).
-  static func crc32(_ bytes: [UInt8]) -> UInt32 {
-    let table = Self.table
-    return ~bytes.reduce(0xFFFF_FFFF) { crc, byte in
-      table[Int(UInt8(truncatingIfNeeded: crc) ^ byte)] ^ crc >> 8
-    }
+  private func appendCentral(_ member: Member, to record: inout ZipRecord) {
+    let isLarge = member.count >= Int(UInt32.max) || member.offset >= Int(UInt32.max)
+    let extra = isLarge ? zip64([member.count, member.count, member.offset]) : []
+    record.append(UInt32(0x0201_4B50))
+    record.append(UInt16(isLarge ? 45 : 20))
+    appendCommon(member, isLarge: isLarge, to: &record)
+    record.append(UInt16(member.name.utf8.count))
+    record.append(UInt16(extra.count))
+    record.append(UInt16(0))  // comment
+    record.append(UInt32(0))  // disk, attributes inside
+    record.append(UInt32(0))  // attributes outside
+    record.append(isLarge ? UInt32.max : UInt32(member.offset))
+    record.bytes += member.name.utf8
+    record.bytes += extra
+  }
+
+  private func appendZip64End(_ fields: [Int], at place: Int, to record: inout ZipRecord) {
+    record.append(UInt32(0x0606_4B50))
+    record.append(UInt64(44))
+    record.append(UInt16(45))
+    record.append(UInt16(45))
+    record.append(UInt64(0))  // disks
+    for field in [fields[0]] + fields { record.append(UInt64(field)) }
+    record.append(UInt32(0x0706_4B50))
+    record.append(UInt32(0))
+    record.append(UInt64(place))
+    record.append(UInt32(1))
+  }
+
+  private func zip64(_ fields: [Int]) -> [UInt8] {
+    var record = ZipRecord()
+    record.append(UInt16(1))
+    record.append(UInt16(8 * fields.count))
+    for field in fields { record.append(UInt64(field)) }
+    return record.bytes
   }
 }
 
-/// Little-endian.
-private func number(_ value: Int, _ count: Int) -> [UInt8] {
-  (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+/// Little-endian fields, one after the other.
+private struct ZipRecord {
+  var bytes: [UInt8] = []
+
+  mutating func append<Value: FixedWidthInteger>(_ value: Value) {
+    withUnsafeBytes(of: value.littleEndian) { bytes += $0 }
+  }
 }

@@ -5,11 +5,18 @@ import Foundation
 public final class MappedFile: @unchecked Sendable {
   public let path: String
   public let bytes: UnsafeRawBufferPointer
+  private let isMapped: Bool
+
+  /// Bytes in the caller's memory, which must outlive this object, as if they were the file `path`.
+  init(unowned bytes: UnsafeRawBufferPointer, path: String) {
+    (self.path, self.bytes, isMapped) = (path, bytes, false)
+  }
 
   /// Throws `.missingInput` if the file does not exist, `.badData` if it is no regular file,
   /// `.io` if the system refuses.
   public init(_ path: String) throws {
     self.path = path
+    isMapped = true
     // O_NONBLOCK: opening a pipe must fail below, not wait for a writer.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
@@ -36,6 +43,7 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   deinit {
-    if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
+    guard isMapped, let base = bytes.baseAddress else { return }
+    munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
   }
 }

@@ -57,30 +57,63 @@ public enum SafetensorsWriter {
     try disk.writeAtomically(to: path) { try write(tensors, metadata: metadata, to: $0) }
   }
 
+  /// Puts all tensors of `source` into the file at `path`, whole or not at all, with its metadata.
+  @discardableResult
+  public static func writeAtomically(
+    _ source: any TensorSource, to path: String, disk: Disk = .local
+  ) throws -> FileRecord {
+    let entries = try source.names.map {
+      Entry(name: $0, dtype: try source.dtype($0), dims: try source.shape($0).dims)
+    }
+    return try disk.writeAtomically(to: path) { file in
+      for entry in try writeHeader(entries, source.metadata, to: file) {
+        try source.withBytes(entries[entry].name) { try file.write($0) }
+      }
+    }
+  }
+
   private static func write(
     _ tensors: [SafetensorsTensor], metadata: [String: String], to file: OutputFile
   ) throws {
-    let sorted = tensors.sorted { precedes($0.name, $1.name) }
+    let entries = tensors.map { Entry(name: $0.name, dtype: $0.dtype, dims: $0.dims) }
+    for entry in try writeHeader(entries, metadata, to: file) {
+      try file.write(tensors[entry].data)
+    }
+  }
+
+  private struct Entry {
+    let name: String
+    let dtype: SafetensorsType
+    let dims: [Int]
+
+    var byteCount: Int { dims.reduce(dtype.width, *) }
+  }
+
+  /// Writes the header; returns the entries' numbers in the order of their data.
+  private static func writeHeader(
+    _ entries: [Entry], _ metadata: [String: String], to file: OutputFile
+  ) throws -> [Int] {
+    let sorted = entries.indices.sorted { precedes(entries[$0].name, entries[$1].name) }
     for (a, b) in zip(sorted, sorted.dropFirst()) {
-      precondition(a.name != b.name, "two tensors are called \(a.name)")
+      precondition(entries[a].name != entries[b].name, "two tensors are called \(entries[a].name)")
     }
-    precondition(!sorted.contains { $0.name == "__metadata__" }, "the name __metadata__ is taken")
+    precondition(!entries.contains { $0.name == "__metadata__" }, "the name __metadata__ is taken")
     // `sorted` is stable: names keep their order within a width.
-    let placed = sorted.sorted { $0.dtype.width > $1.dtype.width }
-    var offsets: [String: Range<Int>] = [:]
+    let placed = sorted.sorted { entries[$0].dtype.width > entries[$1].dtype.width }
+    var offsets = [Range<Int>](repeating: 0..<0, count: entries.count)
     var end = 0
-    for tensor in placed {
-      offsets[tensor.name] = end..<end + tensor.data.count
-      end += tensor.data.count
+    for entry in placed {
+      offsets[entry] = end..<end + entries[entry].byteCount
+      end += entries[entry].byteCount
     }
-    let header = headerText(sorted, offsets, metadata)
+    let header = headerText(sorted.map { (entries[$0], offsets[$0]) }, metadata)
     let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
     try (length + header.utf8).withUnsafeBytes { try file.write($0) }
-    for tensor in placed { try file.write(tensor.data) }
+    return placed
   }
 
   private static func headerText(
-    _ tensors: [SafetensorsTensor], _ offsets: [String: Range<Int>], _ metadata: [String: String]
+    _ tensors: [(Entry, Range<Int>)], _ metadata: [String: String]
   ) -> String {
     var members: [String] = []
     if !metadata.isEmpty {
@@ -88,8 +121,7 @@ public enum SafetensorsWriter {
         .map { "\(quoted($0.key)):\(quoted($0.value))" }
       members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
     }
-    for tensor in tensors {
-      let range = offsets[tensor.name]!
+    for (tensor, range) in tensors {
       let shape = tensor.dims.map(String.init).joined(separator: ",")
       members.append(
         "\(quoted(tensor.name)):{\"dtype\":\"\(tensor.dtype.rawValue)\",\"shape\":[\(shape)],"
@@ -104,7 +136,7 @@ public enum SafetensorsWriter {
 func precedes(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }
 
 /// A JSON string.
-private func quoted(_ text: String) -> String {
+func quoted(_ text: String) -> String {
   var result = "\""
   for scalar in text.unicodeScalars {
     switch scalar {

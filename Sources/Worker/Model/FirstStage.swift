@@ -3,7 +3,6 @@ import FlowData
 import FlowModels
 import FlowNN
 import FlowTensor
-import Foundation
 
 /// What turns images into latents and back: an autoencoder, or nothing at all.
 public final class FirstStage {
@@ -28,42 +27,20 @@ public final class FirstStage {
   /// Pixels are the latents.
   public static var identity: FirstStage { FirstStage(.identity, hash: identityHash, path: "") }
 
-  /// Reads an autoencoder: a safetensors file, or a folder that holds `model.safetensors` or
-  /// diffusers' `diffusion_pytorch_model.safetensors`; keys of either scheme.
+  /// Reads an autoencoder: a weights file of any format, alone or inside a whole checkpoint, or a
+  /// folder that holds one; keys of either scheme. Where neither the file nor diffusers'
+  /// `config.json` beside it says otherwise, the groups and the scale are Stable Diffusion's.
   public static func autoencoder(_ path: String) throws -> FirstStage {
-    let file = try SafetensorsFile(weightsFile(path))
-    let configuration = try file.metadata["autoencoder"].map {
-      try AutoencoderKL.Configuration(json: $0, file: file.path)
-    } ?? AutoencoderKL.Configuration(
-      inferredFrom: Dictionary(
-        try file.names.map { ($0, try file.shape($0)) }, uniquingKeysWith: { a, _ in a }),
-      file: file.path)
+    let file = try AutoencoderFile(path)
     let store = ParameterStore()
-    let network = AutoencoderKL(configuration, store.scope)
+    let network = AutoencoderKL(file.configuration, store.scope)
     store.allocate(training: false)
-    let keys = AutoencoderKeys(configuration).keys(in: file.names)
+    let keys = AutoencoderKeys(file.configuration).keys(in: file.tensors.names)
     let byParameter = Dictionary(keys.map { ($1, $0) }, uniquingKeysWith: { a, _ in a })
-    try loadParameters(into: store, from: file) { byParameter[$0] ?? $0 }
+    try loadParameters(into: store, from: file.tensors) { byParameter[$0] ?? $0 }
+    let weights = file.tensors.path
     return FirstStage(
-      .autoencoder(network, store), hash: try sha256Hex(ofFile: file.path), path: file.path)
-  }
-
-  private static func weightsFile(_ path: String) throws -> String {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw UserError(
-        .missingInput, path, found: "no such file or folder",
-        expected: "an autoencoder's weights (.safetensors) or a folder that holds them",
-        advice: "train one with `latentflow train-autoencoder`, or set first_stage.path")
-    }
-    guard isFolder.boolValue else { return path }
-    for name in ["model.safetensors", "diffusion_pytorch_model.safetensors"] {
-      let file = path + "/" + name
-      if FileManager.default.fileExists(atPath: file) { return file }
-    }
-    throw UserError(
-      .missingInput, path, found: "no model.safetensors in this folder",
-      expected: "the folder of an autoencoder")
+      .autoencoder(network, store), hash: try sha256Hex(ofFile: weights), path: weights)
   }
 
   public var isIdentity: Bool {

@@ -40,7 +40,7 @@ public struct ModelFileHeader: Codable, Equatable, Sendable {
     return [Self.key: text ?? ""]
   }
 
-  public init(of file: SafetensorsFile) throws {
+  public init(of file: any TensorSource) throws {
     guard let text = file.metadata[Self.key] else {
       throw UserError(
         .badData, file.path, at: "header", found: "no entry «\(Self.key)»",

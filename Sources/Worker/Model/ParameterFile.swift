@@ -9,7 +9,7 @@ import FlowTensor
 /// - Throws: `UserError` of status `badData` that lists what is missing, unexpected or of another
 ///   shape, with the nearest name of the file.
 public func loadParameters(
-  into store: ParameterStore, from file: SafetensorsFile, key: (String) -> String = { $0 }
+  into store: ParameterStore, from file: any TensorSource, key: (String) -> String = { $0 }
 ) throws {
   var problems: [String] = []
   var used: Set<String> = []
