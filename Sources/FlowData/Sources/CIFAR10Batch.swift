@@ -51,7 +51,7 @@ struct CIFAR10Batch: Sendable {
     count = data.layout.dims[0]
     guard labels.count == count, labels.allSatisfy({ (0..<classes).contains($0) }) else {
       throw fail(
-        "labels \(labels.min() ?? 0) to \(labels.max() ?? 0), \(labels.count) for \(count) pictures",
+        "\(labels.count) labels for \(count) pictures, the highest \(labels.max() ?? 0)",
         "one for each, 0 to \(classes - 1)")
     }
     let planes = try tensors.withPickledBytes(data.source, file.bytes) { bytes in

@@ -60,7 +60,9 @@ public struct ImageLocation: Equatable, Sendable {
     }
     func has(_ name: String) -> Bool { access("\(path)/\(name)", F_OK) == 0 }
     if has("data.mdb") || has("train.lmdb") { return .lmdb }
-    if has("data_batch_1.bin") || has("data_batch_1") { return .cifar10 }
+    if ["data_batch_1", "test_batch"].contains(where: { has($0) || has($0 + ".bin") }) {
+      return .cifar10
+    }
     if has("CelebA-HQ-img") { return .celebamask }
     if has("annotations/training") { return .ade20k }
     if has("annotations/train2017") || has("stuffthingmaps") { return .cocoStuff }

@@ -46,7 +46,7 @@ public struct ZipImages: ImageSource {
       UserError(.badData, path, at: "member dataset.json", found: found, expected: expected)
     }
     let root: JSONValue = try archive.withBytes(entry) { bytes in
-      do {
+      do throws(JSONSyntaxError) {
         return try JSONValue(parsing: bytes)
       } catch {
         throw fail("\(error.reason) at its byte \(error.byte)", "JSON")
