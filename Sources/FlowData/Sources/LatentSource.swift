@@ -127,6 +127,9 @@ public struct LatentArrays: LatentSource {
         found: "the arrays \(source.names.prefix(8).joined(separator: ", "))",
         expected: "one of \(keys.joined(separator: ", "))")
     }
+    guard try source.dtype(key) != .c64 else {
+      throw fail(source.path, key, "complex numbers", "real ones")
+    }
     return key
   }
 
