@@ -105,9 +105,11 @@ import Testing
 
   /// A pickled pair (bytes, number), protocol 3.
   private func pickled(_ bytes: [UInt8], _ label: UInt8) -> [UInt8] {
-    let count = (0..<4).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) }
-    return [0x80, 3, UInt8(ascii: "B")] + count + bytes
-      + [UInt8(ascii: "K"), label, 0x86, UInt8(ascii: ".")]
+    var pickle: [UInt8] = [0x80, 3, UInt8(ascii: "B")]
+    for k in 0..<4 { pickle.append(UInt8(truncatingIfNeeded: bytes.count >> (8 * k))) }
+    pickle += bytes
+    pickle += [UInt8(ascii: "K"), label, 0x86, UInt8(ascii: ".")]
+    return pickle
   }
 
   @Test func torchToolboxDatabase() throws {
@@ -143,8 +145,12 @@ import Testing
     #expect(set.count == 7 && set.latentShape == [2, 2, 4] && !set.hasLogvar)
     for i in 0..<7 {
       let planes = try expected.floats("\(keys.key(i)).latent").data
+      var channelsLast: [Float] = []
+      for position in 0..<4 {
+        for channel in 0..<4 { channelsLast.append(planes[4 * channel + position]) }
+      }
       let latent = try set.latent(i).mean
-      #expect((0..<16).allSatisfy { latent[$0] == planes[$0 % 4 * 4 + $0 / 4] })
+      #expect(latent == channelsLast)
       #expect(set.label(i) == keys.label(i))
     }
     // Twice the channels: means, then log-variances.
@@ -177,8 +183,12 @@ import Testing
     let dims = shape.map { "\($0)" }.joined(separator: ", ")
     let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(dims)), }"
     let padded = text + String(repeating: " ", count: 117 - text.count) + "\n"
-    return [0x93] + Array("NUMPY".utf8) + [1, 0, 118, 0] + Array(padded.utf8)
-      + values.withUnsafeBytes { Array($0) }
+    var file: [UInt8] = [0x93]
+    file += "NUMPY".utf8
+    file += [1, 0, 118, 0] as [UInt8]
+    file += padded.utf8
+    values.withUnsafeBytes { file += $0 }
+    return file
   }
 
   @Test func imageNet() throws {
