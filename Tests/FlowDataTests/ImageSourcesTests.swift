@@ -61,6 +61,136 @@ import Testing
     #expect(split.status == .usage)
   }
 
+  /// As Python 2 pickled it: text and array data as byte strings.
+  @Test func cifar10Python() throws {
+    let set = try CIFAR10(FormatFixtures.file("cifar-10-batches-py"), split: "test")
+    #expect(set.count == 2 && set.label(0) == 3 && set.label(1) == 9)
+    #expect(set.name(1) == "test_batch/00001")
+    // Sample k of picture r is (7r + k) mod 256; planes are 4 · 256 long.
+    #expect(try set.image(1)[3, 2] == SIMD3(repeating: 7 + 2 * 32 + 3))
+    let folder = try ScratchFolder()
+    let file = URL(fileURLWithPath: FormatFixtures.file("cifar-10-batches-py/test_batch"))
+    let bytes = [UInt8](try Data(contentsOf: file))
+    for count in stride(from: 0, to: bytes.count, by: 61) {
+      try put(folder / "test_batch", Array(bytes[..<count]))
+      #expect(throws: UserError.self) { _ = try CIFAR10(folder.path, split: "test") }
+    }
+    let missing = try userError {
+      _ = try openImageSource(FormatFixtures.file("cifar-10-batches-py"))
+    }
+    #expect(missing.status == .missingInput)
+  }
+
+  /// {"labels": …} of EDM in all its forms.
+  @Test func zipsOfEDM() throws {
+    let folder = try ScratchFolder()
+    let set = ShapesDataset(size: 16, seed: 5, count: 3)
+    _ = try packPictures(set, as: .zip, to: folder / "s.zip")
+    let packed = try openImageSource(folder / "s.zip")
+    #expect(packed.name(2) == "00000/img00000002.png")
+    #expect((0..<3).map { packed.label($0) } == (0..<3).map { set.label($0) })
+    let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder / "s.zip")))
+    for count in stride(from: 0, to: bytes.count, by: 13) {
+      try put(folder / "cut.zip", Array(bytes[..<count]))
+      #expect(throws: UserError.self) { _ = try ZipImages(folder / "cut.zip") }
+    }
+    for at in stride(from: 0, to: bytes.count, by: 3) {
+      var changed = bytes
+      changed[at] ^= UInt8(1 + at % 255)
+      try put(folder / "changed.zip", changed)
+      guard let set = try? ZipImages(folder / "changed.zip") else { continue }
+      for i in 0..<set.count { _ = try? set.image(i) }
+    }
+  }
+
+  /// A pickled pair (bytes, number), protocol 3.
+  private func pickled(_ bytes: [UInt8], _ label: UInt8) -> [UInt8] {
+    var pickle: [UInt8] = [0x80, 3, UInt8(ascii: "B")]
+    for k in 0..<4 { pickle.append(UInt8(truncatingIfNeeded: bytes.count >> (8 * k))) }
+    pickle += bytes
+    pickle += [UInt8(ascii: "K"), label, 0x86, UInt8(ascii: ".")]
+    return pickle
+  }
+
+  @Test func torchToolboxDatabase() throws {
+    let folder = try ScratchFolder()
+    let pictures = try (0..<3).map {
+      try ImageBuffer(width: 5, height: 5, gray: UInt8(40 * $0)).encodedPNG()
+    }
+    func write(_ name: String, second: [UInt8]) throws -> String {
+      let writer = try LMDBWriter(folder / name)
+      try writer.add(Array("0".utf8), pickled(pictures[0], 4))
+      try writer.add(Array("1".utf8), second)
+      try writer.add(Array("2".utf8), pickled(pictures[2], 0))
+      try writer.add(Array("__len__".utf8), [0x80, 3, UInt8(ascii: "K"), 3, UInt8(ascii: ".")])
+      try writer.finish()
+      return folder / name
+    }
+    let set = try openImageSource("lmdb:" + write("good", second: pickled(pictures[1], 1)))
+    #expect(set is TorchToolboxLMDB && set.count == 3 && set.classNames?.count == 5)
+    #expect((0..<3).map { set.label($0) } == [4, 1, 0])
+    #expect(try set.image(2).pixels[7] == 80)
+    for wrong in [[UInt8](repeating: 255, count: 40), [0x80, 3, 0x4B, 1, 0x2E], []] {
+      let path = try write("wrong-\(wrong.count)", second: wrong)
+      let error = try userError { _ = try openImageSource("lmdb:" + path) }
+      #expect(error.status == .badData && error.place?.hasPrefix("key 1") == true, "\(error)")
+    }
+  }
+
+  @Test func latentsMadeElsewhere() throws {
+    let expected = try ReferenceBytes("files/shards.expected.safetensors")
+    let tars = FormatFixtures.file("shard-{000000..000002}.tar")
+    let set = try LatentArrays(tars, channels: 4)
+    let keys = try WebDataset(tars)
+    #expect(set.count == 7 && set.latentShape == [2, 2, 4] && !set.hasLogvar)
+    for i in 0..<7 {
+      let planes = try expected.floats("\(keys.key(i)).latent").data
+      var channelsLast: [Float] = []
+      for position in 0..<4 {
+        for channel in 0..<4 { channelsLast.append(planes[4 * channel + position]) }
+      }
+      let latent = try set.latent(i).mean
+      #expect(latent == channelsLast)
+      #expect(set.label(i) == keys.label(i))
+    }
+    // Twice the channels: means, then log-variances.
+    let moments = try LatentArrays(tars, channels: 2)
+    #expect(moments.hasLogvar && moments.latentShape == [2, 2, 2])
+    #expect(try moments.latent(0).logvar?.count == 8)
+    #expect(try userError { _ = try LatentArrays(tars, channels: 3) }.status == .badData)
+
+    let folder = try ScratchFolder()
+    let values = (0..<2 * 3 * 2 * 2).map(Float.init)
+    for i in 0..<2 {
+      let rows = Array(values[i * 12..<(i + 1) * 12])
+      try put(folder / "set/\(["b", "a"][i])/\(i).npy", numpy(rows, [3, 2, 2]))
+    }
+    try put(folder / "all.npy", numpy(values, [2, 3, 2, 2]))
+    let stacked = try LatentArrays(folder / "all.npy", channels: 3)
+    #expect(stacked.count == 2 && stacked.classNames == nil)
+    #expect(try stacked.latent(1).mean == [12, 16, 20, 13, 17, 21, 14, 18, 22, 15, 19, 23])
+    let files = try LatentArrays(folder / "set", channels: 3)
+    #expect(files.classNames == ["a", "b"] && files.name(0) == "a/1.npy")
+    #expect(try files.latent(0).mean == stacked.latent(1).mean)
+    #expect(try files.fingerprint() != stacked.fingerprint())
+    try put(folder / "set/b/0.npy", numpy([.nan] + [Float](repeating: 0, count: 11), [3, 2, 2]))
+    let broken = try userError { _ = try files.latent(1) }
+    #expect(broken.subject.hasSuffix("b/0.npy") && broken.found == "a value that is no number")
+  }
+
+  /// A `.npy` file of float32.
+  private func numpy(_ values: [Float], _ shape: [Int]) -> [UInt8] {
+    let dims = shape.map { "\($0)" }.joined(separator: ", ")
+    let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(dims)), }"
+    let padded = text + String(repeating: " ", count: 117 - text.count) + "\n"
+    var file: [UInt8] = [0x93]
+    file += "NUMPY".utf8
+    file += [1, 0, 118, 0] as [UInt8]
+    file += padded.utf8
+    values.withUnsafeBytes { file += $0 }
+    return file
+  }
+
   @Test func imageNet() throws {
     let folder = try ScratchFolder()
     for (name, gray) in [("n02/b.JPEG", 2), ("n01/a.JPEG", 1), ("n02/c.JPEG", 3)] {
@@ -196,7 +326,7 @@ import Testing
   }
 
   /// What is packed reads back with the same pictures and labels, twice the same bytes.
-  @Test(arguments: ["set.tar", "set.lmdb"])
+  @Test(arguments: ["set.tar", "set.lmdb", "set.zip"])
   func packedSetsReadBack(_ name: String) throws {
     let folder = try ScratchFolder()
     let set = ShapesDataset(size: 32, seed: 5, count: 700)

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Diagnostics
-import FlowComm
 import FlowData
 import Foundation
 
@@ -8,7 +7,7 @@ extension ExifPolicy: ExpressibleByArgument {}
 extension BrokenPolicy: ExpressibleByArgument {}
 extension ResizeFilter: ExpressibleByArgument {}
 
-/// Which pictures of a set, and how they are read: `--subset --exif --broken`.
+/// Which pictures of a set, and how they are read: `--subset --exif`.
 struct PictureOptions: ParsableArguments {
   @Option(help: "A file of picture names, one a line: only these. (dataset split writes such)")
   var subset: String?
@@ -71,64 +70,5 @@ struct FitOptions: ParsableArguments {
     case .random: return .randomCrop(size, seed: cropSeed)
     case .stretch: return .stretch(size, filter)
     }
-  }
-}
-
-/// `broken.json`: the pictures that a run left out.
-struct BrokenList: Codable {
-  static let fileName = "broken.json"
-  var source: String
-  var count: Int
-  var pictures: [BrokenPicture]
-
-  /// The list beside what was made of the rest; nil where nothing was left out.
-  static func read(in folder: String) throws -> BrokenList? {
-    let path = "\(folder)/\(fileName)"
-    guard FileManager.default.fileExists(atPath: path) else { return nil }
-    do {
-      return try JSONDecoder().decode(
-        BrokenList.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
-    } catch is DecodingError {
-      throw UserError(.badData, path, found: "no list of broken pictures", expected: "one")
-    }
-  }
-}
-
-extension Job {
-  /// Collective: `source` without its broken pictures, which each rank finds in its share of the
-  /// set; all ranks go on with the same pictures, and rank 0 writes the list into `folder`.
-  func withoutBroken(_ source: any ImageSource, listIn folder: String) throws -> any ImageSource {
-    let (n, size) = (source.count, communicator.size)
-    let own = try communicator.together {
-      try JSONEncoder().encode(try source.broken(in: n * rank / size..<n * (rank + 1) / size))
-    }
-    let shares = try communicator.allGather(Array(own))
-    return try communicator.together {
-      let broken = try shares.flatMap {
-        try JSONDecoder().decode([BrokenPicture].self, from: Data($0))
-      }
-      if isCoordinator { try record(broken, of: source, in: folder) }
-      guard !broken.isEmpty else { return source }
-      guard broken.count < n else {
-        throw UserError(
-          .badData, source.path, found: "no picture that can be read (\(broken[0].reason))",
-          expected: "at least one")
-      }
-      return try SelectedImages(source, without: broken.map(\.name))
-    }
-  }
-
-  private func record(
-    _ broken: [BrokenPicture], of source: any ImageSource, in folder: String
-  ) throws {
-    let path = "\(folder)/\(BrokenList.fileName)"
-    try Disk.local.createFolders(folder)
-    guard !broken.isEmpty else { return try Disk.local.remove(path) }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let list = BrokenList(source: source.path, count: broken.count, pictures: broken)
-    try Disk.local.writeAtomically(Array(try encoder.encode(list)), to: path)
-    StandardError.say(
-      "warning: \(broken.count) of \(source.count) pictures are broken and left out: \(path)")
   }
 }

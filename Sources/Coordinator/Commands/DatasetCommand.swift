@@ -17,7 +17,7 @@ struct DatasetCommand: ParsableCommand {
       """,
     subcommands: [
       Shapes.self, DatasetInfoCommand.self, DatasetPreviewCommand.self, DatasetSplitCommand.self,
-      DatasetPackCommand.self, JudgeCommand.self,
+      DatasetPackCommand.self, DatasetLatentsCommand.self, JudgeCommand.self,
     ])
 
   struct Shapes: ParsableCommand {

@@ -75,7 +75,7 @@ struct EncodeCommand: ParsableCommand {
       try job.communicator.together {
         guard job.isCoordinator else { return }
         progress.finish()
-        report(try cache.finish())
+        try LatentCacheReport.write(cache.finish(), folder: out)
       }
     }
   }
@@ -112,18 +112,5 @@ struct EncodeCommand: ParsableCommand {
     description.preparation = preparation
     description.subset = pictures.subset
     return (stage, source, description)
-  }
-
-  private func report(_ index: LatentCacheIndex) {
-    let d = index.description
-    let shape = d.latentShape.map(String.init).joined(separator: "×")
-    let deviations = index.channelDeviation.map { String(format: "%.3f", $0) }
-    try? StandardOutput.write(
-      "\(d.count) latents of \(shape), scale \(d.scaleFactor), standard deviation per channel "
-        + "\(deviations.joined(separator: " ")): \(out)\n")
-    if index.channelDeviation.contains(where: { !(0.5...2).contains($0) }) {
-      StandardError.say(
-        "warning: scaled latents should have a standard deviation near 1; is --scale right?")
-    }
   }
 }

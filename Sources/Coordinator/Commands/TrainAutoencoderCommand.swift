@@ -32,9 +32,7 @@ struct TrainAutoencoderCommand: ParsableCommand {
     try Job.run(threading) { job in
       let run = try TrainingRun(
         job, config, overrides: configArguments.overrides + runOptions.shortcuts, runOptions)
-      let source = try job.communicator.together {
-        try config.openImages()
-      }
+      let source = try config.openImages(job, run: runOptions.folder)
       let trainer = try config.trainer(source, job.communicator, threads: job.threads)
       try run.resume(
         trainer.optimizer, runOptions.policy, tensorBoard: config.log.tensorboard)
@@ -85,9 +83,14 @@ struct TrainAutoencoderCommand: ParsableCommand {
 }
 
 extension AutoencoderRunConfig {
-  /// The pictures to train on.
-  func openImages() throws -> any ImageSource {
-    try PreparedImages(openImageSource(data.images), fit: .centerCrop(data.size))
+  /// Collective: the pictures to train on. Which of them are broken is found once: the list in the
+  /// folder of the run holds until its end, so that its epochs never change.
+  func openImages(_ job: Job, run folder: String) throws -> any ImageSource {
+    var base = try job.communicator.together { try openImageSource(data.images) }
+    if data.broken == .skip { base = try job.withoutBroken(base, listIn: folder, reusing: true) }
+    return try job.communicator.together {
+      try PreparedImages(base, Preparation(fit: .centerCrop(data.size), exif: data.exif))
+    }
   }
 
   /// Collective: what this configuration trains, on `source`.

@@ -1,4 +1,5 @@
 import Diagnostics
+import FlowData
 
 /// What `latentflow train-autoencoder` trains: an AutoencoderKL on a folder of images.
 public struct AutoencoderRunConfig: RootConfiguration {
@@ -14,11 +15,14 @@ public struct AutoencoderRunConfig: RootConfiguration {
   public var log = LogConfig()
 
   public struct Images: ConfigSection {
+    /// A folder, or another set: KIND:PATH#PART.
     public var images = "data/shapes"
     /// Side in pixels.
     public var size = 64
     /// Probability of a horizontal flip.
     public var flip = 0.0
+    public var exif = ExifPolicy.ignore
+    public var broken = BrokenPolicy.strict
 
     public init() {}
 
@@ -26,6 +30,8 @@ public struct AutoencoderRunConfig: RootConfiguration {
       try fields.string("images", &images)
       try fields.integer("size", &size, atLeast: 8, atMost: 8192)
       try fields.number("flip", &flip, .unit)
+      try fields.choice("exif", &exif)
+      try fields.choice("broken", &broken)
     }
   }
 

@@ -105,7 +105,7 @@ struct RunData {
       ?? [Preparation(), Preparation(fit: .centerCrop(d.latentShape[0] * factor))]
     var source = try openImages(location, subset: d.subset)
     if let broken = try BrokenList.read(in: cache) {
-      source = try SelectedImages(source, without: broken.pictures.map(\.name))
+      source = try broken.rest(of: source)
     }
     guard source.count == d.count else {
       throw UserError(

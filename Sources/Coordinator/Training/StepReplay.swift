@@ -39,7 +39,7 @@ struct StepReplay {
       let trainer = try AutoencoderTrainer(
         config.network, plan: config.plan,
         settings: .init(config.training, config.optimizer, config.ema, threads: job.threads),
-        source: config.openImages(),
+        source: config.openImages(job, run: folder.path),
         communicator: job.communicator)
       (optimizer, next) = (trainer.optimizer, { try trainer.step() })
     }

@@ -6,7 +6,7 @@ public enum ExifPolicy: String, Codable, Sendable, CaseIterable {
   case apply
 }
 
-/// The orientation of a picture: 1 upright, 2 mirrored, 3 upside down … 8, as TIFF 6.0 numbers them.
+/// The orientation of a picture: 1 upright, 2 mirrored, 3 upside down …, as TIFF 6.0 numbers them.
 enum ExifOrientation {
   /// 1 where the file has no note or one that cannot be read: the note is decoration, and a broken
   /// one is no reason to refuse the pixels.

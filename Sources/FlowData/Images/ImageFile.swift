@@ -17,7 +17,8 @@ enum ImageFile {
       throw systemError(path, expected: "a readable image file")
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
-      throw UserError(.badData, path, found: "not a regular file", expected: "a PNG, JPEG or WebP file")
+      throw UserError(
+        .badData, path, found: "not a regular file", expected: "a PNG, JPEG or WebP file")
     }
     let size = Int(status.st_size)
     guard size > 0 else { throw emptyFile(path) }

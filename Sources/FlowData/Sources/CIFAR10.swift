@@ -1,12 +1,13 @@
 import Diagnostics
 import Foundation
 
-/// CIFAR-10 (Krizhevsky 2009) in its binary form: files of 10,000 records of a label and three
-/// planes of 32×32 bytes, red, green, blue.
+/// CIFAR-10 (Krizhevsky 2009), in its binary or its python form: batches of 10,000 pictures of
+/// 32×32, stored as planes of red, green, blue.
 public struct CIFAR10: ImageSource {
   public static let side = 32
-  static let recordBytes = 1 + 3 * side * side
-  /// The order of the labels where `batches.meta.txt` does not say.
+  /// Bytes of the planes of one picture.
+  static let planeBytes = 3 * side * side
+  /// The order of the labels where no file of names says.
   static let standardNames = [
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
   ]
@@ -14,24 +15,30 @@ public struct CIFAR10: ImageSource {
   public let path: String
   public let count: Int
   public let classNames: [String]?
-  private let files: [MappedFile]
+  private let batches: [CIFAR10Batch]
 
   /// - Parameters:
-  ///   - path: the folder `cifar-10-batches-bin`.
-  ///   - split: "train" (`data_batch_1.bin` … 5) or "test" (`test_batch.bin`).
+  ///   - path: the folder `cifar-10-batches-bin` (`data_batch_1.bin` …) or `cifar-10-batches-py`
+  ///     (`data_batch_1` …).
+  ///   - split: "train" (batches 1 to 5) or "test" (`test_batch`).
   /// Throws `.missingInput` or `.badData` naming the file; labels are checked.
   public init(_ path: String, split: String = "train") throws {
     self.path = path
     let names: [String]
     switch split {
-    case "train": names = (1...5).map { "data_batch_\($0).bin" }
-    case "test": names = ["test_batch.bin"]
+    case "train": names = (1...5).map { "data_batch_\($0)" }
+    case "test": names = ["test_batch"]
     default: throw unknownSplit(split, path, ["train", "test"])
     }
-    files = try names.map { try MappedFile("\(path)/\($0)") }
-    classNames = try Self.classNames(path)
-    for file in files { try Self.check(file, classes: classNames?.count ?? 0) }
-    count = files.reduce(0) { $0 + $1.bytes.count / Self.recordBytes }
+    let isPython = access("\(path)/\(names[0])", F_OK) == 0
+    let classes = try Self.classNames(path)
+    classNames = classes
+    batches = try names.map { name in
+      isPython
+        ? try CIFAR10Batch(pickle: "\(path)/\(name)", classes: classes.count)
+        : try CIFAR10Batch(binary: "\(path)/\(name).bin", classes: classes.count)
+    }
+    count = batches.reduce(0) { $0 + $1.count }
   }
 
   private static func classNames(_ path: String) throws -> [String] {
@@ -45,46 +52,31 @@ public struct CIFAR10: ImageSource {
     return names
   }
 
-  private static func check(_ file: MappedFile, classes: Int) throws {
-    guard file.bytes.count > 0, file.bytes.count % recordBytes == 0 else {
-      throw UserError(
-        .badData, file.path, found: "\(file.bytes.count) bytes",
-        expected: "a multiple of \(recordBytes), the bytes of a record")
-    }
-    for start in stride(from: 0, to: file.bytes.count, by: recordBytes)
-    where file.bytes[start] >= classes {
-      throw UserError(
-        .badData, file.path, at: "byte \(start)", found: "label \(file.bytes[start])",
-        expected: "0 to \(classes - 1)")
-    }
-  }
-
   public func label(_ i: Int) -> Int? {
-    let (file, start) = record(i)
-    return Int(file.bytes[start])
+    let (batch, k) = place(of: i)
+    return batch.label(k)
   }
 
   /// "data_batch_1.bin/00042"
   public func name(_ i: Int) -> String {
-    let (file, start) = record(i)
-    return "\(lastName(of: file.path))/\(digits(start / Self.recordBytes, 5))"
+    let (batch, k) = place(of: i)
+    return "\(lastName(of: batch.path))/\(digits(k, 5))"
   }
 
   public func contents(_ i: Int) throws -> ImageContents {
-    let (file, start) = record(i)
-    let planes = file.slice(start + 1..<start + Self.recordBytes)
-    return .pixels(ImageBuffer(planes: planes, width: Self.side, height: Self.side))
+    let (batch, k) = place(of: i)
+    return .pixels(ImageBuffer(planes: batch.planes(k), width: Self.side, height: Self.side))
   }
 
-  public var storedBytes: Int { count * Self.recordBytes }
+  public var storedBytes: Int { count * (1 + Self.planeBytes) }
 
-  private func record(_ i: Int) -> (MappedFile, Int) {
+  /// The batch of picture `i` and its number there.
+  private func place(of i: Int) -> (CIFAR10Batch, Int) {
     precondition(i >= 0 && i < count, "picture \(i) of \(count)")
     var rest = i
-    for file in files {
-      let records = file.bytes.count / Self.recordBytes
-      if rest < records { return (file, rest * Self.recordBytes) }
-      rest -= records
+    for batch in batches {
+      if rest < batch.count { return (batch, rest) }
+      rest -= batch.count
     }
     preconditionFailure("picture \(i) of \(count)")
   }

@@ -2,8 +2,8 @@ import Diagnostics
 import Foundation
 
 /// CelebAMask-HQ (Lee et al. 2020, MaskGAN): `CelebA-HQ-img/0.jpg` … and for every picture a black
-/// and white PNG per part that it shows, `CelebAMask-HQ-mask-anno/0/00000_skin.png` …, 2000 pictures
-/// to a folder.
+/// and white PNG per part that it shows, `CelebAMask-HQ-mask-anno/0/00000_skin.png` …, 2000
+/// pictures to a folder.
 public struct CelebAMaskHQ: MaskedImageSource {
   /// Label 1 + index; where parts overlap, the later one counts, as in the data set's own script.
   public static let parts = [

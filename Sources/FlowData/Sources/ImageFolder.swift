@@ -9,9 +9,9 @@ import Foundation
 ///   `ImageFolder`; pictures may lie in further subfolders of a class;
 /// - pictures only: no labels.
 ///
-/// Files whose names do not end in .png, .jpg, .jpeg or .webp, and hidden files and folders, are left out
-/// and counted. Links to files and to class folders are followed, links to folders further below
-/// are not.
+/// Files whose names do not end in .png, .jpg, .jpeg or .webp, and hidden files and folders, are
+/// left out and counted. Links to files and to class folders are followed, links to folders further
+/// below are not.
 public struct ImageFolder: ImageSource {
   public let path: String
   public let classNames: [String]?

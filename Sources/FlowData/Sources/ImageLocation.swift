@@ -5,7 +5,7 @@ import Foundation
 /// a kind, the names in the folder tell it (docs/data.md).
 public struct ImageLocation: Equatable, Sendable {
   public enum Kind: String, CaseIterable, Sendable {
-    case folder, imagenet, cifar10, lmdb, tar, celebamask, ade20k
+    case folder, imagenet, cifar10, lmdb, tar, zip, celebamask, ade20k
     case cocoStuff = "coco-stuff"
     case shapes
   }
@@ -46,6 +46,7 @@ public struct ImageLocation: Equatable, Sendable {
 
   private static func detect(_ path: String) throws -> Kind {
     if path.hasSuffix(".tar") { return .tar }
+    if path.hasSuffix(".zip") { return .zip }
     guard isFolder(path) else {
       guard access(path, F_OK) == 0 else {
         throw UserError(
@@ -55,11 +56,13 @@ public struct ImageLocation: Equatable, Sendable {
       if path.hasSuffix(".mdb") || path.hasSuffix(".lmdb") { return .lmdb }
       throw UserError(
         .badData, path, found: "a file that is no set of pictures",
-        expected: "a folder, or a .tar, .lmdb or .mdb file")
+        expected: "a folder, or a .tar, .zip, .lmdb or .mdb file")
     }
     func has(_ name: String) -> Bool { access("\(path)/\(name)", F_OK) == 0 }
     if has("data.mdb") || has("train.lmdb") { return .lmdb }
-    if has("data_batch_1.bin") || has("data_batch_1") { return .cifar10 }
+    if ["data_batch_1", "test_batch"].contains(where: { has($0) || has($0 + ".bin") }) {
+      return .cifar10
+    }
     if has("CelebA-HQ-img") { return .celebamask }
     if has("annotations/training") { return .ade20k }
     if has("annotations/train2017") || has("stuffthingmaps") { return .cocoStuff }
@@ -81,7 +84,8 @@ public struct ImageLocation: Equatable, Sendable {
     case .folder: return try requireNoPart(ImageFolder(path))
     case .imagenet: return try ImageNetFolder(path, split: part ?? "train")
     case .cifar10: return try CIFAR10(path, split: part ?? "train")
-    case .lmdb: return try LMDBImages(lmdbPath())
+    case .lmdb: return try lmdb()
+    case .zip: return try requireNoPart(ZipImages(path))
     case .tar:
       guard isFolder(path) else { return try requireNoPart(WebDataset(path)) }
       let shards = try Disk.names(in: path).filter { $0.hasSuffix(".tar") }
@@ -105,9 +109,16 @@ public struct ImageLocation: Equatable, Sendable {
   }
 
   /// `PATH`, or `PATH/PART.lmdb` as LFM names the parts of a set.
-  private func lmdbPath() throws -> String {
-    if let part { return "\(path)/\(part).lmdb" }
-    return access("\(path)/train.lmdb", F_OK) == 0 ? "\(path)/train.lmdb" : path
+  private func lmdb() throws -> any ImageSource {
+    var place = path
+    if let part {
+      place = "\(path)/\(part).lmdb"
+    } else if access("\(path)/train.lmdb", F_OK) == 0 {
+      place = "\(path)/train.lmdb"
+    }
+    let database = try LMDBFile(place)
+    return TorchToolboxLMDB.isOne(database)
+      ? try TorchToolboxLMDB(place, database) : try LMDBImages(place, database)
   }
 
   /// `shapes:COUNT@SIZE`, with seed `#SEED`.

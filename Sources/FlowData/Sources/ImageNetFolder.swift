@@ -1,8 +1,9 @@
 import Diagnostics
 import Foundation
 
-/// ImageNet (ILSVRC 2012) as it is unpacked: `train/n01440764/*.JPEG`, the classes by their WordNet
-/// numbers in order; `val` in the same form, or flat, its labels in Kaggle's `LOC_val_solution.csv`.
+/// ImageNet (ILSVRC 2012) as it is unpacked: `train/n01440764/*.JPEG`, the classes by their
+/// WordNet numbers in order; `val` in the same form, or flat, its labels in Kaggle's
+/// `LOC_val_solution.csv`.
 /// Both lie in the folder itself or in `ILSVRC/Data/CLS-LOC`.
 public struct ImageNetFolder: ImageSource {
   public let path: String
@@ -11,7 +12,7 @@ public struct ImageNetFolder: ImageSource {
   private let labels: [Int]
 
   /// - Parameter split: "train" or "val".
-  /// Throws what `ImageFolder` throws, and `.badData` for classes that differ from those of `train`.
+  /// Throws what `ImageFolder` throws, and `.badData` for classes other than those of `train`.
   public init(_ root: String, split: String = "train") throws {
     guard ["train", "val"].contains(split) else {
       throw unknownSplit(split, root, ["train", "val"])

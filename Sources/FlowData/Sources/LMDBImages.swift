@@ -15,9 +15,10 @@ public struct LMDBImages: ImageSource {
   private let isRaw: Bool
 
   /// Throws what `LMDBFile` throws, and `.badData` for an empty database.
-  public init(_ path: String) throws {
+  public init(_ path: String) throws { try self.init(path, LMDBFile(path)) }
+
+  init(_ path: String, _ database: LMDBFile) throws {
     self.path = path
-    let database = try LMDBFile(path)
     self.database = database
     count = database.count
     guard database.count > 0 else {

@@ -18,7 +18,7 @@ struct ZipArchive {
   private let places: [String: Int]
   private let file: MappedFile
 
-  /// Low enough that the directory of a small file cannot fill memory.
+  /// Entries that any file may claim; more where its directory is long enough for them.
   static let maximumEntries = 200_000
   /// How much more than the whole file one member may unpack to.
   static let inflationSlack = 32 << 20
