@@ -97,11 +97,12 @@ def main():
             path = folder / ('%s.%s' % (name, suffix))
             # The legacy form knows no storages without a type.
             if 'legacy' in suffix and name == 'types':
-                value, kept = {k: v for k, v in value.items() if v.dtype not in DTYPES[10:13] + DTYPES[14:]}, True
-                files[path] = flattened(value)
+                typed = {k: v for k, v in value.items() if v.dtype not in DTYPES[10:13] + DTYPES[14:]}
+                torch.save(typed, path, **options)
+                files[path] = flattened(typed)
             else:
+                torch.save(value, path, **options)
                 files[path] = tensors
-            torch.save(value, path, **options)
         path = folder / ('%s.source.safetensors' % name)
         safetensors.torch.save_file({k: t.contiguous().clone() for k, t in tensors.items()}, path)
         files[path] = tensors

@@ -1,8 +1,8 @@
 import Diagnostics
 import Foundation
 
-/// The `config.json` of a diffusers AutoencoderKL: its fields under diffusers' names, those that are
-/// missing with diffusers' defaults.
+/// The `config.json` of a diffusers AutoencoderKL: its fields under diffusers' names, any of which
+/// may be missing.
 private struct DiffusersConfiguration: Codable {
   var _class_name: String?
   var act_fn: String?
@@ -26,7 +26,7 @@ extension AutoencoderKL.Configuration {
   /// Reads diffusers' `config.json`.
   ///
   /// - Parameter file: named in errors.
-  /// - Throws: `UserError` of status `badData` for another class, and for what this network has not.
+  /// - Throws: `UserError` of status `badData` for another class, and for what this network lacks.
   public init(diffusers json: String, file: String) throws {
     func failure(_ found: String, _ expected: String) -> UserError {
       UserError(.badData, file, at: "config.json", found: found, expected: expected)
@@ -48,15 +48,17 @@ extension AutoencoderKL.Configuration {
     guard c.shift_factor ?? 0 == 0 else {
       throw failure("shift_factor \(c.shift_factor ?? 0)", "latents that are only scaled")
     }
-    guard c.in_channels ?? 3 == c.out_channels ?? 3 else {
-      throw failure("in_channels \(c.in_channels ?? 3), out_channels \(c.out_channels ?? 3)", "equal")
+    let (inputs, outputs) = (c.in_channels ?? 3, c.out_channels ?? 3)
+    guard inputs == outputs else {
+      throw failure("in_channels \(inputs), out_channels \(outputs)", "equal ones")
     }
+    let known = ["DownEncoderBlock2D", "UpDecoderBlock2D"]
     let blocks = (c.down_block_types ?? []) + (c.up_block_types ?? [])
-    if let other = blocks.first(where: { !["DownEncoderBlock2D", "UpDecoderBlock2D"].contains($0) }) {
-      throw failure("block \(other)", "DownEncoderBlock2D and UpDecoderBlock2D")
+    if let other = blocks.first(where: { !known.contains($0) }) {
+      throw failure("block \(other)", known.joined(separator: " and "))
     }
     self.init(
-      inChannels: c.in_channels ?? 3, latentChannels: c.latent_channels ?? 4,
+      inChannels: inputs, latentChannels: c.latent_channels ?? 4,
       blockChannels: c.block_out_channels ?? [64], layersPerBlock: c.layers_per_block ?? 1,
       groups: c.norm_num_groups ?? 32, midAttention: c.mid_block_add_attention ?? true,
       scaleFactor: c.scaling_factor ?? 0.18215)

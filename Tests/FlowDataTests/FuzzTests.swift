@@ -7,7 +7,9 @@ import Testing
 /// reads them is the one whose memory counts.
 @Suite(.serialized)
 struct FuzzTests {
-  private func fuzz(_ arguments: [String]) throws -> (status: Int32, stdout: String, stderr: String) {
+  private func fuzz(
+    _ arguments: [String]
+  ) throws -> (status: Int32, stdout: String, stderr: String) {
     let program = Bundle.main.bundleURL.appendingPathComponent("fuzz-parsers").path
     return try runProcess(program, arguments, timeout: 300)
   }
@@ -38,13 +40,32 @@ struct FuzzTests {
     #expect(try growth(FileCase.all.map(\.path)) < 64 << 20)
   }
 
-  @Test("pickles that ask for much memory get no more than twice their size and 64 MiB", arguments: [
-    // Empty lists, marks, tuples of tuples, memo entries, duplicates of one value.
-    ("lists", [0x5D], 4 << 20), ("marks", [0x28], 16 << 20), ("tuples", [0x29, 0x85], 4 << 20),
-    ("memo", [0x4E, 0x94], 8 << 20), ("doubles", [0x4E, 0x32], 16 << 20),
-    ("dictionaries", [0x7D, 0x4B, 0, 0x5D, 0x73], 4 << 20),
-    ("lists of one", [0x5D, 0x4E, 0x61], 6 << 20),
-  ] as [(String, [UInt8], Int)])
+  @Test(
+    "headers of many small values get no more than twice their size and 64 MiB",
+    arguments: [
+      ("tensors", #""%": {"dtype":"U8","shape":[],"data_offsets":[0,0]}"#),
+      ("lists", #""%": [[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0]]"#),
+      ("objects", #""%": {"":{}}"#),
+      ("numbers", #""%": [0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]"#),
+    ])
+  func headers(_ name: String, _ member: String) throws {
+    let scratch = try ScratchFolder()
+    let members = (0..<59_999).map { member.replacing("%", with: String($0, radix: 16)) }
+    let header = Array("{\(members.joined(separator: ","))}".utf8)
+    let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) }
+    let path = scratch / "many.safetensors"
+    try Data(length + header).write(to: URL(fileURLWithPath: path))
+    #expect(try growth([path]) < 2 * header.count + (64 << 20))
+  }
+
+  @Test(
+    "greedy pickles get no more than twice their size and 64 MiB",
+    arguments: [
+      ("lists", [0x5D], 4 << 20), ("marks", [0x28], 16 << 20), ("tuples", [0x29, 0x85], 4 << 20),
+      ("memo", [0x4E, 0x94], 8 << 20), ("doubles", [0x4E, 0x32], 16 << 20),
+      ("dictionaries", [0x7D, 0x4B, 0, 0x5D, 0x73], 4 << 20),
+      ("lists of one", [0x5D, 0x4E, 0x61], 6 << 20),
+    ] as [(String, [UInt8], Int)])
   func greed(_ name: String, _ unit: [UInt8], _ size: Int) throws {
     let scratch = try ScratchFolder()
     // The magic number, protocol, system of the legacy form; then the pickle.

@@ -16,11 +16,13 @@ struct TensorFileWriteTests {
     }
   }
 
-  @Test("what is written is read again, bit for bit", arguments: formats, [
-    "dtypes_views.pth", "content.pth", "lightning.ckpt", "stats.npz", "array_f32_bigendian.npy",
-    "safetensors_good_unicode_key.safetensors", "safetensors_good_empty_file.safetensors",
-    "model_deflated_zip.pth", "mixed_objects.pth",
-  ])
+  @Test(
+    "what is written is read again, bit for bit", arguments: formats,
+    [
+      "dtypes_views.pth", "content.pth", "lightning.ckpt", "stats.npz", "array_f32_bigendian.npy",
+      "safetensors_good_unicode_key.safetensors", "safetensors_good_empty_file.safetensors",
+      "model_deflated_zip.pth", "mixed_objects.pth",
+    ])
   func roundTrip(_ format: String, _ file: String) throws {
     let scratch = try ScratchFolder()
     let source = try TensorFile.open(FormatFixtures.file(file))

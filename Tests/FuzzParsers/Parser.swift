@@ -20,13 +20,17 @@ struct Parser: Sendable {
     ) { try readAll(TensorFile.parse(unowned: $0, path: "input.safetensors")) },
     Parser(
       name: "zip",
-      seeds: fixtures([".npz"], without: []) + ["dtypes_views.pth", "model_deflated_zip.pth",
-        "bare_tensor.pt", "bad_zip_traversal.pth", "bad_zip_directory_offset.pth", "content.pth"]
+      seeds: fixtures([".npz"], without: []) + [
+        "dtypes_views.pth", "model_deflated_zip.pth", "bare_tensor.pt", "bad_zip_traversal.pth",
+        "bad_zip_directory_offset.pth", "content.pth",
+      ]
     ) { try readAll(TensorFile.parse(unowned: $0, path: "input.pth")) },
     Parser(
       name: "pickle",
-      seeds: fixtures([".pth", ".ckpt", ".pt"], without: ["legacy", "bad_t", "bad_e", "bomb", "deep",
-        "bad_other", "bad_zip"]), member: "data.pkl"
+      seeds: fixtures(
+        [".pth", ".ckpt", ".pt"],
+        without: ["legacy", "bad_t", "bad_e", "bomb", "deep", "bad_other", "bad_zip"]),
+      member: "data.pkl"
     ) { try TensorFile.probe(pickle: $0, path: "input.pkl") },
     Parser(
       name: "legacy pickle", seeds: fixtures(["_legacy.pth", "_legacy_truncated.pth"], without: [])
@@ -35,7 +39,7 @@ struct Parser: Sendable {
       try readAll(TensorFile.parse(unowned: $0, path: "input.npy"))
     },
     Parser(
-      name: "JSON", seeds: ["manifest.json"] + fixtures(["_metadata.safetensors"], without: [])
+      name: "JSON", seeds: ["manifest.json"]
     ) { try parseJSON($0) },
   ]
 

@@ -68,12 +68,13 @@ struct ConvertCommand: ParsableCommand {
       throw UserError(
         .badData, source.path, at: "tensor \(name)", found: "a name that safetensors reserves")
     }
-    let record = switch to {
-    case .safetensors:
-      try SafetensorsWriter.writeAtomically(ConvertCommand.describing(source), to: out)
-    case .pth: try PyTorchWriter.writeAtomically(ConvertCommand.describing(source), to: out)
-    case .diffusers: try writeDiffusers(exists: exists)
-    }
+    let record =
+      switch to {
+      case .safetensors:
+        try SafetensorsWriter.writeAtomically(ConvertCommand.describing(source), to: out)
+      case .pth: try PyTorchWriter.writeAtomically(ConvertCommand.describing(source), to: out)
+      case .diffusers: try writeDiffusers(exists: exists)
+      }
     let count = source.names.count
     if output.json {
       try StandardOutput.write(

@@ -8,11 +8,14 @@ public struct JSONSyntaxError: Error, Equatable, Sendable {
 extension JSONValue {
   /// Parses `bytes` strictly: one value, UTF-8, no repeated keys, nesting bounded by
   /// `maximumDepth` (a text of a million brackets must not exhaust the stack), lists and objects
-  /// by `maximumCount` members.
+  /// by `maximumCount` members, and the whole text by `maximumValues` values: a parsed value takes
+  /// up to twenty times the memory of its text.
   public init(
-    parsing bytes: UnsafeRawBufferPointer, maximumDepth: Int = 64, maximumCount: Int = .max
+    parsing bytes: UnsafeRawBufferPointer, maximumDepth: Int = 64, maximumCount: Int = .max,
+    maximumValues: Int = .max
   ) throws(JSONSyntaxError) {
-    var parser = JSONParser(bytes, maximumDepth: maximumDepth, maximumCount: maximumCount)
+    var parser = JSONParser(
+      bytes, maximumDepth: maximumDepth, maximumCount: maximumCount, maximumValues: maximumValues)
     self = try parser.document()
   }
 
@@ -35,13 +38,18 @@ private struct JSONParser {
   private let bytes: UnsafeRawBufferPointer
   private let maximumDepth: Int
   private let maximumCount: Int
+  private let maximumValues: Int
+  private var values = 0
   private var at = 0
   private var depth = 0
 
-  init(_ bytes: UnsafeRawBufferPointer, maximumDepth: Int, maximumCount: Int) {
+  init(
+    _ bytes: UnsafeRawBufferPointer, maximumDepth: Int, maximumCount: Int, maximumValues: Int
+  ) {
     self.bytes = bytes
     self.maximumDepth = maximumDepth
     self.maximumCount = maximumCount
+    self.maximumValues = maximumValues
   }
 
   mutating func document() throws(JSONSyntaxError) -> JSONValue {
@@ -70,6 +78,8 @@ private struct JSONParser {
   private mutating func value() throws(JSONSyntaxError) -> JSONValue {
     skipSpace()
     guard let byte = next else { throw failure("the text ends where a value should be") }
+    values += 1
+    guard values <= maximumValues else { throw failure("more than \(maximumValues) values") }
     switch byte {
     case UInt8(ascii: "{"): return .object(try object())
     case UInt8(ascii: "["): return .array(try array())

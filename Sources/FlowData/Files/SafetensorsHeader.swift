@@ -11,8 +11,10 @@ struct SafetensorsHeader {
   static let maximumLength = 100_000_000
   /// Object, tensor, list: nothing in a header nests deeper.
   static let maximumDepth = 3
-  /// Far above any network, and low enough that a header of 100 MB is refused in seconds.
-  static let maximumTensors = 200_000
+  /// Far above any network, and low enough that a header cannot fill memory.
+  static let maximumTensors = 60_000
+  /// Of a header: a tensor has about ten.
+  static let maximumValues = 600_000
 
   init(_ file: MappedFile) throws {
     let start = try SafetensorsHeader.dataStart(file)
@@ -21,7 +23,8 @@ struct SafetensorsHeader {
     do {
       root = try JSONValue(
         parsing: text, maximumDepth: SafetensorsHeader.maximumDepth,
-        maximumCount: SafetensorsHeader.maximumTensors)
+        maximumCount: SafetensorsHeader.maximumTensors,
+        maximumValues: SafetensorsHeader.maximumValues)
     } catch {
       throw UserError(
         .badData, file.path, at: "byte \(8 + error.byte)", found: error.reason,

@@ -52,7 +52,8 @@ public enum TensorFile {
     if file.path.hasSuffix(".safetensors") { return try SafetensorsFile(file) }
     if ZipArchive.isZip(bytes) {
       let archive = try ZipArchive(file)
-      let isNumPy = archive.entries.contains { $0.name.hasSuffix(".npy") }
+      let isNumPy =
+        archive.entries.contains { $0.name.hasSuffix(".npy") }
         && !archive.entries.contains { $0.name.hasSuffix("data.pkl") }
       return isNumPy ? try NumPyFile(file, archive) : try PyTorchFile(file, archive)
     }
@@ -92,7 +93,16 @@ public enum TensorFile {
     }
     let source = try open(folder + "/" + name)
     guard exists("config.json") else { return source }
-    let file = try MappedFile(folder + "/config.json")
+    let text = try configuration(folder + "/config.json")
+    return TensorSelection(
+      of: source, names: source.names.map { ($0, $0) },
+      metadata: source.metadata.merging([configKey: text]) { _, new in new })
+  }
+
+  /// The text of a JSON file.
+  private static func configuration(_ path: String) throws -> String {
+    let file = try MappedFile(path)
+    defer { withExtendedLifetime(file) {} }
     let limit = 1 << 20
     guard file.bytes.count <= limit else {
       throw UserError(
@@ -104,10 +114,7 @@ public enum TensorFile {
       throw UserError(
         .badData, file.path, at: "byte \(error.byte)", found: error.reason, expected: "JSON")
     }
-    let text = String(decoding: file.bytes, as: UTF8.self)
-    return TensorSelection(
-      of: source, names: source.names.map { ($0, $0) },
-      metadata: source.metadata.merging([configKey: text]) { _, new in new })
+    return String(decoding: file.bytes, as: UTF8.self)
   }
 
   /// The metadata entry that holds a diffusers folder's `config.json`.

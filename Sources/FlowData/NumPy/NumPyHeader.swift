@@ -27,7 +27,8 @@ struct NumPyHeader {
     guard (1...3).contains(major) else {
       throw failure(6, "format version \(major)", "1, 2 or 3")
     }
-    let announced = major == 1
+    let announced =
+      major == 1
       ? reader.integer(UInt16.self).map { Int($0) } : reader.integer(UInt32.self).map { Int($0) }
     guard let length = announced, length <= NumPyHeader.maximumLength,
       let range = reader.take(length)

@@ -67,25 +67,30 @@ struct PickleConstructor {
     ("torch.nn.parameter.Parameter", .inert),
   ])
 
-  private static let containers: [PickleConstructor] = table([
-    ("collections.OrderedDict", .dictionary), ("collections.defaultdict", .dictionary),
-    ("argparse.Namespace", .namespace), ("_codecs.encode", .encode),
-    ("pytorch_lightning.utilities.parsing.AttributeDict", .dictionary),
-    ("lightning_fabric.utilities.data.AttributeDict", .dictionary),
-    ("lightning.fabric.utilities.data.AttributeDict", .dictionary),
-  ]) + ["builtins", "__builtin__"].flatMap { module in
-    table([("\(module).set", .set), ("\(module).frozenset", .set)])
-      + ["slice", "dict", "list", "tuple", "int", "long", "float", "str", "unicode", "bool"].map {
-        PickleConstructor(name: "\(module).\($0)", kind: .inert)
-      }
-  }
-
-  private static let numpy = ["numpy.core", "numpy._core"].flatMap { core in
+  private static let containers: [PickleConstructor] =
     table([
-      ("\(core).multiarray._reconstruct", .numpyArray),
-      ("\(core).multiarray.scalar", .numpyScalar), ("\(core).numeric._frombuffer", .numpyFromBuffer),
+      ("collections.OrderedDict", .dictionary), ("collections.defaultdict", .dictionary),
+      ("collections.Counter", .dictionary), ("argparse.Namespace", .namespace),
+      ("_codecs.encode", .encode),
+      ("pytorch_lightning.utilities.parsing.AttributeDict", .dictionary),
+      ("lightning_fabric.utilities.data.AttributeDict", .dictionary),
+      ("lightning.fabric.utilities.data.AttributeDict", .dictionary),
     ])
-  } + table([("numpy.ndarray", .numpyArrayClass), ("numpy.dtype", .numpyType)])
+    + ["builtins", "__builtin__"].flatMap { module in
+      table([("\(module).set", .set), ("\(module).frozenset", .set)])
+        + ["slice", "dict", "list", "tuple", "int", "long", "float", "str", "unicode", "bool"].map {
+          PickleConstructor(name: "\(module).\($0)", kind: .inert)
+        }
+    }
+
+  private static let numpy =
+    ["numpy.core", "numpy._core"].flatMap { core in
+      table([
+        ("\(core).multiarray._reconstruct", .numpyArray),
+        ("\(core).multiarray.scalar", .numpyScalar),
+        ("\(core).numeric._frombuffer", .numpyFromBuffer),
+      ])
+    } + table([("numpy.ndarray", .numpyArrayClass), ("numpy.dtype", .numpyType)])
 
   /// What training frameworks put beside the weights: configurations and callbacks.
   private static let inert: [PickleConstructor] = [

@@ -123,8 +123,8 @@ extension PickleInterpreter {
       dtype = own
     }
     // Bits to apply when read: conjugate, negative.
-    if let notes = arguments.dropFirst(typed ? 7 : 6).first, let items = heap.items(notes, .dictionary),
-      !items.isEmpty
+    if let notes = arguments.dropFirst(typed ? 7 : 6).first,
+      let items = heap.items(notes, .dictionary), !items.isEmpty
     {
       throw failure("a lazily conjugated or negated tensor")
     }
@@ -149,12 +149,14 @@ extension PickleInterpreter {
 
   // MARK: Containers and bytes
 
-  /// Empty, from a list of pairs, or behind defaultdict's factory.
+  /// Empty, from a dictionary or a list of pairs, or behind defaultdict's factory.
   private mutating func dictionary(
     _ arguments: [PickleValue]
   ) throws(PickleFailure) -> PickleValue {
     var items: [PickleValue] = []
-    if let first = arguments.first, let pairs = heap.items(first, .list) {
+    if let first = arguments.first, let others = heap.items(first, .dictionary) {
+      items = others
+    } else if let first = arguments.first, let pairs = heap.items(first, .list) {
       for pair in pairs {
         guard let two = heap.items(pair, .list) ?? heap.tuple(pair), two.count == 2 else {
           throw failure("an item of a dictionary that is no pair")

@@ -42,10 +42,8 @@ struct PickleInterpreter {
         throw failure("unknown opcode \(code)", expected: "an instruction of pickle")
       }
       if opcode == .stop {
-        guard marks.isEmpty, stack.count == 1 else {
-          throw failure("\(stack.count) values at the end", expected: "1")
-        }
-        return stack[0]
+        // Values below the last are nobody's, as in Python.
+        return try pop()
       }
       try execute(opcode)
     }
@@ -240,7 +238,9 @@ struct PickleInterpreter {
   }
 
   private func endOfBytes() -> PickleFailure { failure("the pickle ends in an instruction") }
-  private func emptyStack() -> PickleFailure { failure("an instruction that finds the stack empty") }
+  private func emptyStack() -> PickleFailure {
+    failure("an instruction that finds the stack empty")
+  }
 
   mutating func charge(_ bytes: Int) throws(PickleFailure) {
     guard heap.charge(bytes) else {

@@ -42,7 +42,8 @@ struct PickledTensors: Sendable {
         size <= limit
       else {
         throw UserError(
-          .badData, path, at: "tensor \(shown(name))", found: "a view of shape "
+          .badData, path, at: "tensor \(shown(name))",
+          found: "a view of shape "
             + "\(tensor.layout.dims) that repeats its storage far beyond the file's size",
           expected: "at most \(limit) bytes")
       }

@@ -41,9 +41,10 @@ public final class PyTorchFile: TensorSource {
   /// The zip form.
   init(_ file: MappedFile, _ archive: ZipArchive) throws {
     let suffix = "data.pkl"
-    guard let entry = archive.entries.first(where: {
-      $0.name == suffix || $0.name.hasSuffix("/" + suffix)
-    })
+    guard
+      let entry = archive.entries.first(where: {
+        $0.name == suffix || $0.name.hasSuffix("/" + suffix)
+      })
     else {
       throw UserError(
         .badData, file.path, found: "a zip archive without \(suffix)",
@@ -168,8 +169,9 @@ public final class PyTorchFile: TensorSource {
     case .empty: return try body(UnsafeRawBufferPointer(start: nil, count: 0))
     case .range(let range): return try body(UnsafeRawBufferPointer(rebasing: file.bytes[range]))
     case .member(let entry):
-      guard let archive, let bytes = archive.storedBytes(entry) else {
-        return try archive!.withBytes(entry, body)
+      guard let archive else { preconditionFailure("\(path): a member of no archive") }
+      guard let bytes = archive.storedBytes(entry) else {
+        return try archive.withBytes(entry, body)
       }
       if !verified.withLock({ $0.contains(number) }) {
         try archive.verify(bytes, are: entry)

@@ -1,7 +1,7 @@
 import Diagnostics
 
-/// torch.save's form before PyTorch 1.6: pickles of a magic number, a protocol version, the sizes of
-/// types, the object and its storages' keys; then each storage as its count of elements and its data.
+/// torch.save's form before PyTorch 1.6: pickles of a magic number, a protocol version, the sizes
+/// of types, the object and its storages' keys; then each storage: count of elements, data.
 struct PyTorchLegacy {
   let tensors: PickledTensors
   /// Storage key → its bytes in the file.

@@ -22,9 +22,10 @@ public struct AutoencoderFile {
   /// Throws `.missingInput` if there is nothing, `.badData` if it is no AutoencoderKL.
   public init(_ path: String) throws {
     let source = try AutoencoderFile.open(path)
-    guard let prefix = AutoencoderFile.prefixes.first(where: {
-      source.contains($0 + "encoder.conv_in.weight")
-    })
+    guard
+      let prefix = AutoencoderFile.prefixes.first(where: {
+        source.contains($0 + "encoder.conv_in.weight")
+      })
     else {
       throw UserError(
         .badData, source.path, at: "tensor encoder.conv_in.weight", found: "missing",

@@ -36,8 +36,7 @@ public final class FirstStage {
     let network = AutoencoderKL(file.configuration, store.scope)
     store.allocate(training: false)
     let keys = AutoencoderKeys(file.configuration).keys(in: file.tensors.names)
-    let byParameter = Dictionary(keys.map { ($1, $0) }, uniquingKeysWith: { a, _ in a })
-    try loadParameters(into: store, from: file.tensors) { byParameter[$0] ?? $0 }
+    try loadParameters(into: store, from: file.tensors) { keys[$0] ?? $0 }
     let weights = file.tensors.path
     return FirstStage(
       .autoencoder(network, store), hash: try sha256Hex(ofFile: weights), path: weights)
