@@ -99,7 +99,7 @@ struct EvaluateCommand: ParsableCommand {
         let report = EvaluationReport(
           figures: compute(features, try kinds()),
           provenance: Provenance(
-            loaded, plan, evaluations, pixels, extractor, known, job, trained: sampling.noEma,
+            loaded, plan, evaluations, pixels, extractor, known, job, trained: sampling.drawing.noEma,
             seconds: done.seconds, computed: done.computed))
         _ = try Disk.local.writeAtomically(Array(report.json.utf8), to: places.report)
         try StandardOutput.write(output.json ? report.json : report.text(places.report))

@@ -57,10 +57,13 @@ public final class RowFile {
   /// Lines «item rows sha256»; a torn last line, or one whose rows differ, is passed over.
   private func readJournal() throws {
     let path = "\(folder)/\(RowFile.journalName)"
-    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+    guard let contents = FileManager.default.contents(atPath: path) else {
       throw Disk.failure(path)
     }
-    for line in text.split(separator: "\n") {
+    if let last = contents.last, last != UInt8(ascii: "\n") {
+      guard Foundation.write(journal, "\n", 1) == 1 else { throw Disk.failure(path) }
+    }
+    for line in String(decoding: contents, as: UTF8.self).split(separator: "\n") {
       let words = line.split(separator: " ")
       guard words.count == 3, let item = Int(words[0]), (0..<itemCount).contains(item),
         Int(words[1]) == rows(item).count
