@@ -117,6 +117,10 @@ let launchEnvironment = [
   "OMP_NUM_THREADS": "1", "OMP_PROC_BIND": "false", "OMP_WAIT_POLICY": "passive",
 ]
 
+private let threadedCommands: Set<String> = [
+  "train", "encode", "sample", "evaluate", "statistics", "sweep",
+]
+
 /// Runs the built `latentflow`; the arguments get `--threads 1` where the command takes it.
 @discardableResult
 func latentflow(
