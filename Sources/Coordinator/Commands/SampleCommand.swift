@@ -91,7 +91,8 @@ struct SampleCommand: ParsableCommand {
       let record = SamplingRecord(
         loaded, plan, done, seconds: seconds, ranks: job.communicator.size)
       try write(done, record)
-      try StandardOutput.write(output.json ? record.json : record.summary(out: out, grid: grid, npz: npz))
+      try StandardOutput.write(
+        output.json ? record.json : record.summary(out: out, grid: grid, npz: npz))
     }
   }
 

@@ -20,9 +20,10 @@ public struct FeatureRow {
       bytes.withUnsafeBytes { raw in
         for i in 0..<count {
           evaluations[i] = Int(raw.loadUnaligned(fromByteOffset: i * stride, as: Int32.self))
-          UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[
-            i * dimension * 4..<(i + 1) * dimension * 4]
-          ).copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[i * stride + 8..<(i + 1) * stride]))
+          let from = raw[i * stride + 8..<(i + 1) * stride]
+          let row = buffer[i * dimension..<(i + 1) * dimension]
+          UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: row))
+            .copyMemory(from: UnsafeRawBufferPointer(rebasing: from))
         }
       }
       filled = count * dimension
