@@ -13,7 +13,8 @@ struct ReferenceStatistics {
   let moments: FeatureMoments
   /// [N, D]; nil where only moments are known.
   let features: Tensor?
-  var count: Int? { features.map { $0.shape[0] } }
+  /// Pictures; nil where only moments are known.
+  let count: Int?
 
   /// A file with `mu` and `sigma`: pytorch-fid's .npz, LFM's .npy, or safetensors.
   ///
@@ -38,11 +39,11 @@ struct ReferenceStatistics {
     moments = FeatureMoments(count: 0, mean: mu, covariance: sigma)
     try validateStatistics(moments, dimension: dimension, file: path)
     hash = try sha256Hex(ofFile: path)
-    features = nil
+    (features, count) = (nil, nil)
   }
 
-  init(path: String, hash: String, features: Tensor) {
-    (self.path, self.hash, self.features) = (path, hash, features)
+  init(path: String, hash: String, features: Tensor, count: Int) {
+    (self.path, self.hash, self.features, self.count) = (path, hash, features, count)
     moments = momentsOf(features)
   }
 }
