@@ -111,11 +111,8 @@ struct EvaluateCommand: ParsableCommand {
   private func readReference(
     _ job: Job, _ extractor: FeatureExtractor, _ places: Places
   ) throws -> ReferenceStatistics? {
-    let isFile = ["npz", "npy", "safetensors"].contains {
-      reference.lowercased().hasSuffix("." + $0)
-    }
     let needed = try kinds().filter { $0.needsRealFeatures }
-    if isFile {
+    if ReferenceStatistics.isFile(reference) {
       return try job.communicator.together {
         guard needed.isEmpty else {
           throw UserError(
