@@ -21,27 +21,30 @@ struct SampleCommand: ParsableCommand {
         latentflow sample test_args/celeb256_dit.txt --weights model_475.pth \\
           --autoencoder sd-vae-ft-mse --count 16 --grid faces.png
         latentflow sample runs/demo --count 16 --solver heun --sde sigma --steps 50 --out s
+        latentflow sample runs/demo --interpolate 0,1 --interpolate 2,3 --strip between.png
+        latentflow sample runs/demo --count 3 --trajectory way.png --solver euler --steps 32
       """)
 
   @Argument(
     help: "A run folder, a checkpoint folder, a weights file, or an argument file of LFM.")
   var model: String
   @Option(help: "Number of samples.")
-  var count: Int
+  var count = 1
   @Option(help: "A new or empty folder for single PNGs.")
   var out: String?
   @Option(help: "A PNG with all samples, row by row.")
   var grid: String?
   @Option(help: "Columns of the grid. (default: a square)")
   var columns: Int?
+  @OptionGroup var strips: StripOptions
   @OptionGroup var sampling: SamplingOptions
   @OptionGroup var threading: ThreadOptions
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
     guard count > 0 else { throw ValidationError("--count \(count): expected at least 1.") }
-    guard out != nil || grid != nil else {
-      throw ValidationError("give --out FOLDER, --grid FILE, or both.")
+    guard out != nil || grid != nil || strips.isAsked else {
+      throw ValidationError("give --out FOLDER, --grid FILE, or another result.")
     }
     if let columns, columns < 1 {
       throw ValidationError("--columns \(columns): expected at least 1.")
@@ -57,8 +60,10 @@ struct SampleCommand: ParsableCommand {
         if let grid {
           try Preflight.requireWritableFolder(parentFolder(of: grid))
         }
+        try strips.checkPlaces()
       }
-      try draw(job, loaded, plan)
+      try strips.draw(job, loaded, plan, count: count)
+      if out != nil || grid != nil { try draw(job, loaded, plan) }
     }
   }
 
