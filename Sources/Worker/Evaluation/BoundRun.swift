@@ -89,18 +89,23 @@ public struct BoundRun {
     let labels = network.specification.classes > 0 ? rows.map { source.label($0) ?? 0 } : nil
     let z = firstStage.encode(pixels).mean  // [b, h, w, C]
     let data = scale * z
-    let isPoint = rows.lowerBound < settings.points
+    let chosen = rows.prefix(max(0, settings.points - rows.lowerBound))
     var result = Measured(stretches: settings.stretches)
     result.reconstruction = squaredDifferences(pixels, firstStage.decode(z)).reduce(0, +)
-    if isPoint { result.decoderNorm = decoderNorm(at: data, rows) }
+    if !chosen.isEmpty {
+      result.decoderNorm = decoderNorm(at: data.slice(0..<chosen.count), chosen)
+    }
     for j in 0..<settings.stretches {
       let point = self.point(data, rows, stretch: j)
       let condition = Condition(labels: labels)
       let v = network(point.xt, t: point.t, condition: condition)
       result.velocityErrors[j] = squaredDifferences(v, point.velocity).reduce(0, +)
-      guard isPoint else { continue }
-      let norms = settings.norm(at: point.xt, start: draw(.mask, j, rows, like: data)) { x in
-        network(x, t: point.t, condition: condition)
+      guard !chosen.isEmpty else { continue }
+      let xt = point.xt.slice(0..<chosen.count)
+      let t = point.t.slice(0..<chosen.count)
+      let some = Condition(labels: labels.map { Array($0.prefix(chosen.count)) })
+      let norms = settings.norm(at: xt, start: draw(.mask, j, chosen, like: xt)) { x in
+        network(x, t: t, condition: some)
       }
       result.velocityNorms[j] = norms.max() ?? 0
     }
