@@ -152,7 +152,8 @@ extension Sampler {
   /// Height and width, then levels of all pictures.
   private func packed(_ pixels: Tensor) -> [UInt8] {
     let extents = [Int32(pixels.shape[1]), Int32(pixels.shape[2])]
-    return extents.withUnsafeBytes { Array($0) } + images(of: pixels).flatMap(\.pixels)
+    let levels = (0..<pixels.shape[0]).flatMap { ImageBuffer(pixels, index: $0).pixels }
+    return extents.withUnsafeBytes { Array($0) } + levels
   }
 
   private func unpacked(_ bytes: [UInt8]) -> [ImageBuffer] {
