@@ -108,7 +108,7 @@ extension EndToEnd {
         try latentflow(
           [
             "sample", run, "--count", "2", "--interpolate", "0,1", "--interpolate", "2,3",
-            "--frames", "4", "--strip", names[0], "--trajectory", names[1], "--moments", "3",
+            "--frames", "4", "--strip", names[0], "--trajectory", names[1], "--states", "3",
             "--solver", "euler", "--steps", "4",
           ], ranks: ranks
         ).requireSuccess()

@@ -20,7 +20,7 @@ struct StripOptions: ParsableArguments {
     help: "A PNG: the states of the first --count samples over t, and the data predicted there.")
   var trajectory: String?
   @Option(help: "Columns of --trajectory.")
-  var moments = 9
+  var states = 9
 
   /// More rows are no picture any more.
   private static let mostTrajectories = 64
@@ -32,7 +32,7 @@ struct StripOptions: ParsableArguments {
       throw ValidationError("give both --interpolate A,B and --strip FILE.")
     }
     guard frames >= 2 else { throw ValidationError("--frames \(frames): expected at least 2.") }
-    guard moments >= 2 else { throw ValidationError("--moments \(moments): expected at least 2.") }
+    guard states >= 2 else { throw ValidationError("--states \(states): expected at least 2.") }
     _ = try pairs()
   }
 
@@ -64,20 +64,20 @@ struct StripOptions: ParsableArguments {
       try job.communicator.together {
         try rows.map { try interpolationStrip($0).compose().writePNG(to: strip) }
       }
-      if job.isCoordinator { try StandardOutput.write("interpolation: \(strip)\n") }
+      if job.isCoordinator { StandardError.say("interpolation: \(strip)") }
     }
     if let trajectory {
       try job.communicator.together { try checkRows(count) }
       let (start, end) = plan.path.direction.samplingInterval
-      let times = (0..<moments).map { k in
-        k == moments - 1 ? end : start + (end - start) * Double(k) / Double(moments - 1)
+      let times = (0..<states).map { k in
+        k == states - 1 ? end : start + (end - start) * Double(k) / Double(states - 1)
       }
       let rows = try sampler.trajectories(
         Array(0..<count), times: times, job.communicator)
       try job.communicator.together {
         try rows.map { try trajectoryStrip($0, times).compose().writePNG(to: trajectory) }
       }
-      if job.isCoordinator { try StandardOutput.write("trajectory: \(trajectory)\n") }
+      if job.isCoordinator { StandardError.say("trajectory: \(trajectory)") }
     }
   }
 
@@ -91,16 +91,16 @@ struct StripOptions: ParsableArguments {
   private func interpolationStrip(_ rows: [InterpolationRow]) -> PictureStrip {
     PictureStrip(
       columnTitles: (0..<frames).map {
-        String(format: "%.2f", Double($0) / Double(frames - 1))
+        String(format: "%.3g", Double($0) / Double(frames - 1))
       },
       rows: rows.map { PictureStrip.Row("\($0.ends.0)-\($0.ends.1)", $0.frames) })
   }
 
   private func trajectoryStrip(_ rows: [TrajectoryRow], _ times: [Double]) -> PictureStrip {
     PictureStrip(
-      columnTitles: times.map { String(format: "t=%.2f", $0) },
+      columnTitles: times.map { String(format: "t=%.3g", $0) },
       rows: rows.flatMap {
-        [PictureStrip.Row("\($0.index) x", $0.states), .init("data", $0.predictions)]
+        [PictureStrip.Row("\($0.index): state", $0.states), .init("expected", $0.predictions)]
       }, rowsPerGroup: 2)
   }
 }
