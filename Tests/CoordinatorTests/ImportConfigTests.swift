@@ -141,7 +141,7 @@ struct TrainingCommand: Sendable, CustomTestStringConvertible {
   @Test("every option leaves a line that says what became of it")
   func everyField() throws {
     var row = TrainingCommand.all[10]
-    row.options += " --use_wandb --beta1 0.5 --dropout 0.1 --num_timesteps 7 --exp e --datadir d"
+    row.options += " --use_wandb --beta1 0.5 --dropout 0.1 --num_timesteps 7 --exp e --datadir d --num_steps 3"
     var words = row.words
     words.insert(contentsOf: ["--mixed_precision", "bf16", "--multi_gpu"], at: 2)
     let found = try imported(words)

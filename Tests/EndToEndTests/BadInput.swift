@@ -132,7 +132,7 @@ extension BadInput {
     },
     BadInput(
       "a checkpoint of another width", 65,
-      ["model.safetensors", "blocks.0.attn.qkv.weight: expected shape [192, 64], found [96, 32]"]
+      ["model.safetensors", "31 of another shape", "blocks.0.attn.qkv.weight"]
     ) {
       try train(
         $0, "model.width=64", "--resume", try Trained.run + "/checkpoints/step-00000020")
@@ -174,10 +174,10 @@ extension BadInput {
   ]
 
   private static let pictures = [
-    BadInput("no folder of images", 66, ["{}/none", "a folder of images"]) {
+    BadInput("no folder of images", 66, ["{}/none: no such file or folder", "expected pictures"]) {
       encode($0, "\($0.path)/none")
     },
-    BadInput("no images", 65, ["{}/album: no images", "1 other", "PNG or JPEG files"]) {
+    BadInput("no images", 65, ["{}/album: no images", "1 other", "PNG, JPEG or WebP files"]) {
       let folder = try album($0, ["a.txt": "image_rgb8.png", ".hidden.png": "image_rgb8.png"])
       return encode($0, folder)
     },

@@ -38,11 +38,15 @@ struct ReferenceCaseTests {
     #expect(HashedWeights.tensor("a", [1], .positive).values == [1 + 0.5 * first])
   }
 
+  private static let picturesCases = [
+    "G_image_metrics", "K_lfm_inpaint_images", "O_image_transforms",
+  ]
+
   @Test("every case opens, and its weights fit its config")
   func all() throws {
     let files = try FileManager.default.contentsOfDirectory(atPath: FormatFixtures.folder)
-      .filter { $0.hasSuffix(".safetensors") && "AEHJKMN".contains($0.first!) }.sorted()
-    #expect(files.count == 24)
+      .filter { $0.hasSuffix(".safetensors") }.sorted()
+    #expect(files.count == 58)
     for file in files {
       let item = try ReferenceCase(file: FormatFixtures.folder + "/" + file)
       #expect(item.name + ".safetensors" == file)
@@ -53,7 +57,10 @@ struct ReferenceCaseTests {
         #expect(weights.isEmpty == (item.names(.weights).isEmpty && !item.name.contains("recipe")))
         #expect(weights.values.allSatisfy { $0.values.allSatisfy(\.isFinite) })
       }
-      for output in item.names(.outputs) where item.tolerance(.outputs, output) == .unstated {
+      // Cases about pictures state no tolerance: their replays know it.
+      let isAboutPictures = Self.picturesCases.contains(item.name)
+      for output in item.names(.outputs)
+      where item.tolerance(.outputs, output) == .unstated && !isAboutPictures {
         let type = try item.file.dtype("outputs.\(output)")
         #expect([.i64, .u8, .f64].contains(type), "\(file) \(output)")
       }

@@ -133,11 +133,16 @@ struct FuzzParsers {
     print(peakMemory() - before)
   }
 
-  /// Bytes that this process had in memory at most.
+  /// Bytes that this program had in memory at most. Not getrusage's: that figure outlives exec and
+  /// begins at the size of the process that started this one.
   private func peakMemory() -> Int {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return usage.ru_maxrss << 10
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    let words = line?.split(whereSeparator: \.isWhitespace) ?? []
+    guard words.count == 3, let kibibytes = Int(words[1]) else {
+      FuzzParsers.fail("/proc/self/status has no VmHWM")
+    }
+    return kibibytes << 10
   }
 
   /// Names the input when the process is about to die, or does not come to an end with it.

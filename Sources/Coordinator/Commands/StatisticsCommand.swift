@@ -47,7 +47,8 @@ struct StatisticsCommand: ParsableCommand {
       let (extractor, source) = try job.communicator.together {
         if job.isCoordinator { try Preflight.requireWritableFolder(parentFolder(of: out)) }
         return (
-          try judging.extractor(firstStage: nil), try ReferenceImages(data, size: size, count: count)
+          try judging.extractor(firstStage: nil),
+          try ReferenceImages(data, size: size, count: count)
         )
       }
       let found = try source.features(

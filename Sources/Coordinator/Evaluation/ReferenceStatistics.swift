@@ -29,7 +29,8 @@ struct ReferenceStatistics {
     self.path = path
     for name in ["mu", "sigma"] where !file.contains(name) {
       throw UserError(
-        .badData, path, found: "no array \(name), but \(file.names.prefix(6).joined(separator: ", "))",
+        .badData, path,
+        found: "no array \(name), but \(file.names.prefix(6).joined(separator: ", "))",
         expected: "mu [\(dimension)] and sigma [\(dimension), \(dimension)]")
     }
     let (mu, sigma) = (try file.doubles("mu"), try file.doubles("sigma"))

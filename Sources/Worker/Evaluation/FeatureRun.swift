@@ -19,9 +19,9 @@ public struct FeatureRow {
       bytes.withUnsafeBytes { raw in
         for i in 0..<count {
           evaluations[i] = Int(raw.loadUnaligned(fromByteOffset: i * stride, as: Int32.self))
-          UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[
-            i * dimension * 4..<(i + 1) * dimension * 4]
-          ).copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[i * stride + 8..<(i + 1) * stride]))
+          let row = raw[i * stride + 8..<(i + 1) * stride]
+          UnsafeMutableRawPointer(buffer.baseAddress! + i * dimension)
+            .copyMemory(from: row.base.baseAddress! + row.startIndex, byteCount: row.count)
         }
       }
       filled = count * dimension
