@@ -118,7 +118,7 @@ let launchEnvironment = [
 ]
 
 private let threadedCommands: Set<String> = [
-  "train", "encode", "sample", "evaluate", "statistics", "sweep",
+  "train", "encode", "sample", "evaluate", "statistics", "sweep", "bound",
 ]
 
 /// Runs the built `latentflow`; the arguments get `--threads 1` where the command takes it.

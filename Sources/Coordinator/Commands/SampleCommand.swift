@@ -22,13 +22,15 @@ struct SampleCommand: ParsableCommand {
         latentflow sample test_args/celeb256_dit.txt --weights model_475.pth \\
           --autoencoder sd-vae-ft-mse --count 16 --grid faces.png
         latentflow sample runs/demo --count 16 --solver heun --sde sigma --steps 50 --out s
+        latentflow sample runs/demo --interpolate 0,1 --interpolate 2,3 --strip between.png
+        latentflow sample runs/demo --count 3 --trajectory way.png --solver euler --steps 32
       """)
 
   @Argument(
     help: "A run folder, a checkpoint folder, a weights file, or an argument file of LFM.")
   var model: String
   @Option(help: "Number of samples.")
-  var count: Int
+  var count = 1
   @Option(help: "A new or empty folder for single PNGs.")
   var out: String?
   @Option(help: "All samples as one batch of the ADM suite: arr_0 pixels, arr_1 labels.")
@@ -37,14 +39,15 @@ struct SampleCommand: ParsableCommand {
   var grid: String?
   @Option(help: "Columns of the grid. (default: a square)")
   var columns: Int?
+  @OptionGroup var strips: StripOptions
   @OptionGroup var sampling: SamplingOptions
   @OptionGroup var threading: ThreadOptions
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
     guard count > 0 else { throw ValidationError("--count \(count): expected at least 1.") }
-    guard out != nil || grid != nil || npz != nil else {
-      throw ValidationError("give one or more of --out FOLDER, --grid FILE and --npz FILE.")
+    guard out != nil || grid != nil || npz != nil || strips.isAsked else {
+      throw ValidationError("give --out FOLDER, --grid FILE, --npz FILE, or another result.")
     }
     if let columns, columns < 1 {
       throw ValidationError("--columns \(columns): expected at least 1.")
@@ -60,8 +63,10 @@ struct SampleCommand: ParsableCommand {
         for file in [grid, npz].compactMap(\.self) {
           try Preflight.requireWritableFolder(parentFolder(of: file))
         }
+        try strips.checkPlaces()
       }
-      try draw(job, loaded, plan)
+      try strips.draw(job, loaded, plan, count: count)
+      if out != nil || grid != nil || npz != nil { try draw(job, loaded, plan) }
     }
   }
 

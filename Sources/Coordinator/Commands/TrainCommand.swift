@@ -40,9 +40,13 @@ struct TrainCommand: ParsableCommand {
         job, config, overrides: configArguments.overrides + shortcuts, runOptions)
       let trainer = try config.trainer(job, data, specification)
       try start.load(into: trainer.optimizer, run)
+      // A reference that is no good ends the command before a run has begun.
+      let sampled = try AveragedSampling(config, run, trainer, data)
+      let evaluation = try sampled.map { try TrainingEvaluation(config, run, $0) } ?? nil
       try run.resume(
         trainer.optimizer, runOptions.policy, tensorBoard: config.log.tensorboard)
-      let pictures = try SamplePictures(config, run, trainer, data)
+      let pictures = sampled.flatMap { SamplePictures(config, run, $0) }
+      try evaluation?.evaluate(ifMissingAt: trainer.optimizer.step)
       try run.loop(
         trainer.optimizer, total: config.training.steps, batch: trainer.batchSize,
         logEvery: config.log.every, saveEvery: config.checkpoint.every,
@@ -54,7 +58,10 @@ struct TrainCommand: ParsableCommand {
             metadata: config.header(data, step: trainer.optimizer.step).metadata, fields: [:],
             keep: config.checkpoint.keep)
         },
-        afterStep: { try pictures?.draw(ifDueAt: $0) })
+        afterStep: {
+          try pictures?.draw(ifDueAt: $0)
+          try evaluation?.evaluate(ifDueAt: $0)
+        })
       run.say("run folder: \(runOptions.folder)")
     }
   }
@@ -87,55 +94,6 @@ extension RunConfig {
       config: yaml, latentShape: data.description.latentShape, scale: data.scale, step: step,
       classNames: data.description.classNames, firstStage: stage,
       firstStageHash: data.description.autoencoderHash)
-  }
-}
-
-/// Sample grids while training (`samples.every`), drawn with the averaged parameters on all ranks;
-/// training's own bits do not notice.
-final class SamplePictures {
-  private let config: RunConfig
-  private let run: TrainingRun<RunConfig>
-  private let trainer: Trainer
-  private let network: Network
-  private let sampling: Sampler
-
-  /// nil where none are wanted. Collective.
-  init?(
-    _ config: RunConfig, _ run: TrainingRun<RunConfig>, _ trainer: Trainer, _ data: RunData
-  ) throws {
-    guard config.samples.every > 0 else { return nil }
-    (self.config, self.run, self.trainer) = (config, run, trainer)
-    network = Network(trainer.network.specification)
-    network.store.allocate(training: false)
-    let stage = try run.job.communicator.together {
-      switch config.firstStage.stage {
-      case .identity: FirstStage.identity
-      case .autoencoder(let path): try FirstStage.autoencoder(path)
-      }
-    }
-    let classes = config.model.classes
-    sampling = Sampler(
-      network, stage,
-      SamplingPlan(
-        seed: config.seed, solver: config.samples.solver.sampler(steps: config.samples.steps),
-        guidance: Float(config.samples.guidance),
-        labels: classes > 0 ? .cycle(Array(0..<classes)) : .none,
-        path: config.path.path, scale: Float(data.scale)))
-  }
-
-  /// Collective.
-  func draw(ifDueAt step: Int) throws {
-    guard step % config.samples.every == 0 else { return }
-    let averaged = try trainer.optimizer.averagedParameters()
-    network.store.copyValues(from: averaged)
-    let images = try sampling.images(count: config.samples.count, run.job.communicator)
-    try run.job.communicator.together {
-      guard let images else { return }
-      let columns = Int(Double(images.count).squareRoot().rounded(.up))
-      try run.picture(
-        "samples", ImageGrid(columns: columns).compose(images.map(\.image)), step: step,
-        file: "\(run.folder.samplesPath)/step-\(String(format: "%08d", step)).png")
-    }
   }
 }
 

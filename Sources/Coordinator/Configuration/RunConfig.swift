@@ -16,6 +16,7 @@ public struct RunConfig: RootConfiguration {
   public var checkpoint = CheckpointConfig()
   public var log = LogConfig()
   public var samples = SamplesConfig()
+  public var evaluation = EvaluationConfig()
 
   public init() {}
 
@@ -33,15 +34,18 @@ public struct RunConfig: RootConfiguration {
     try fields.section("checkpoint", &checkpoint)
     try fields.section("log", &log)
     try fields.section("samples", &samples)
+    try fields.section("evaluation", &evaluation)
   }
 
   public static let changeableOnResume = [
     "training.steps", "training.max_nonfinite", "data.placement", "checkpoint", "log", "samples",
+    "evaluation",
   ]
 
   public func validate(_ check: ConfigCheck) throws {
     try model.validate(check)
     try training.validate(check)
+    try evaluation.validate(check, model, firstStage)
     if samples.every > 0 {
       try check.that(
         samples.guidance == 1 || (model.classes > 0 && model.labelDropout > 0),

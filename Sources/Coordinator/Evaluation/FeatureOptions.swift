@@ -48,18 +48,31 @@ struct FeatureOptions: ParsableArguments {
 
   /// - Parameter firstStage: serves where no network is named.
   func extractor(firstStage: FirstStage?) throws -> FeatureExtractor {
-    if let inception {
-      let file = try TensorFile.open(inception)
-      let network = try InceptionV3(file)
-      return .inception(network, hash: try sha256Hex(ofFile: inception))
-    }
-    let stage = try featuresOf.map { try FirstStage.autoencoder($0) } ?? firstStage
-    guard let stage, !stage.isIdentity else {
-      throw UserError(
+    try FeatureExtractor(
+      inception: inception, autoencoder: featuresOf, firstStage: firstStage,
+      orThrow: UserError(
         .usage, "--inception", found: "no network to judge by",
-        expected: "--inception FILE, or --features-of AUTOENCODER")
+        expected: "--inception FILE, or --features-of AUTOENCODER"))
+  }
+}
+
+extension FeatureExtractor {
+  /// - Parameters:
+  ///   - inception, autoencoder: weights; at most one of them.
+  ///   - firstStage: serves where neither is named.
+  ///   - missing: thrown where nothing is left to judge by.
+  init(
+    inception: String?, autoencoder: String?, firstStage: FirstStage?,
+    orThrow missing: @autoclosure () -> UserError
+  ) throws {
+    if let inception {
+      let network = try InceptionV3(try TensorFile.open(inception))
+      self = .inception(network, hash: try sha256Hex(ofFile: inception))
+      return
     }
-    return .autoencoder(stage)
+    let stage = try autoencoder.map { try FirstStage.autoencoder($0) } ?? firstStage
+    guard let stage, !stage.isIdentity else { throw missing() }
+    self = .autoencoder(stage)
   }
 }
 

@@ -66,10 +66,7 @@ struct ReferenceOptions: ParsableArguments {
       throw UserError(
         .usage, "--reference", found: "nothing", expected: "statistics or a data set")
     }
-    let isFile = ["npz", "npy", "safetensors"].contains {
-      reference.lowercased().hasSuffix("." + $0)
-    }
-    if isFile {
+    if ReferenceStatistics.isFile(reference) {
       return try work.job.communicator.together {
         try figures.check(
           work.extractor, samples: count * (work.patches?.perImage ?? 1), real: nil)

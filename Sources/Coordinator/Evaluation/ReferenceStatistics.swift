@@ -16,6 +16,11 @@ struct ReferenceStatistics {
   /// Pictures; nil where only moments are known.
   let count: Int?
 
+  /// Whether a reference is a file of moments rather than a data set.
+  static func isFile(_ path: String) -> Bool {
+    ["npz", "npy", "safetensors"].contains { path.lowercased().hasSuffix("." + $0) }
+  }
+
   /// A file with `mu` and `sigma`: pytorch-fid's .npz, LFM's .npy, or safetensors.
   ///
   /// - Throws: `UserError` of status `badData` for statistics of another dimension, with numbers

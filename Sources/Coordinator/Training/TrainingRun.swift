@@ -256,6 +256,16 @@ final class TrainingRun<Config: RootConfiguration> {
     }
   }
 
+  /// On rank 0: an event in the run's log.
+  func event(_ kind: String, _ fields: [String: EventValue]) throws {
+    try events?.append(kind, fields)
+  }
+
+  /// On rank 0: a figure for the board.
+  func scalar(_ tag: String, _ value: Double, step: Int) throws {
+    try board?.scalars([(tag, value)], step: step)
+  }
+
   /// On rank 0: a picture for the run's folder and the board.
   func picture(_ tag: String, _ image: ImageBuffer, step: Int, file: String) throws {
     let png = try image.encodedPNG()
