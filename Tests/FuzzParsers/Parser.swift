@@ -39,6 +39,28 @@ struct Parser: Sendable {
       try readAll(TensorFile.parse(unowned: $0, path: "input.npy"))
     },
     Parser(
+      name: "pictures",
+      seeds: fixtures(["_rgb8.png", "interlaced.png", "rgba8.png", "gray16.png"], without: ["bad"])
+        + fixtures([".jpg", ".webp"], without: [])
+    ) { _ = try ImageBuffer(encoded: Array($0), name: "input", exif: .apply) },
+    Parser(name: "tar", seeds: fixtures([".tar"], without: [])) {
+      let archive = try TarArchive(unowned: $0, path: "input.tar")
+      for member in archive.members { checksum &+= archive.bytes(member).last ?? 0 }
+    },
+    Parser(
+      name: "LMDB",
+      seeds: [
+        "lfm_lmdb/validation.lmdb/data.mdb", "lsun/church_outdoor_train_lmdb/data.mdb",
+        "bad_lmdb_truncated/data.mdb",
+      ]
+    ) {
+      let database = try LMDBFile(unowned: $0, path: "input.mdb")
+      for i in 0..<database.count {
+        checksum &+= database.key(i).last ?? 0
+        checksum &+= try database.value(i).last ?? 0
+      }
+    },
+    Parser(
       name: "JSON", seeds: ["manifest.json"]
     ) { try parseJSON($0) },
   ]

@@ -21,11 +21,19 @@ public struct LMDBFile: Sendable {
   public init(_ path: String) throws {
     var status = stat()
     let isFolder = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-    self.path = isFolder ? "\(path)/data.mdb" : path
-    file = try MappedFile(self.path)
-    let meta = try LMDBMeta(path: self.path, bytes: file.bytes)
+    try self.init(MappedFile(isFolder ? "\(path)/data.mdb" : path))
+  }
+
+  /// The same for bytes in memory, which must outlive the database.
+  package init(unowned bytes: UnsafeRawBufferPointer, path: String) throws {
+    try self.init(MappedFile(unowned: bytes, path: path))
+  }
+
+  private init(_ file: MappedFile) throws {
+    (path, self.file) = (file.path, file)
+    let meta = try LMDBMeta(path: path, bytes: file.bytes)
     pageSize = meta.pageSize
-    var walk = LMDBWalk(path: self.path, bytes: file.bytes, meta: meta)
+    var walk = LMDBWalk(path: path, bytes: file.bytes, meta: meta)
     nodes = try walk.nodes()
     count = nodes.count
   }

@@ -19,9 +19,15 @@ public struct TarArchive: Sendable {
   private let file: MappedFile
 
   /// Reads all headers. Throws `.missingInput`, `.io`, or `.badData` with the byte of the header.
-  public init(_ path: String) throws {
-    self.path = path
-    file = try MappedFile(path)
+  public init(_ path: String) throws { try self.init(MappedFile(path)) }
+
+  /// The same for bytes in memory, which must outlive the archive.
+  package init(unowned bytes: UnsafeRawBufferPointer, path: String) throws {
+    try self.init(MappedFile(unowned: bytes, path: path))
+  }
+
+  private init(_ file: MappedFile) throws {
+    (path, self.file) = (file.path, file)
     var scan = TarScan(path: path, file: file)
     try scan.run()
     members = scan.members

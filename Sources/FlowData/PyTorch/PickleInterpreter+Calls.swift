@@ -189,7 +189,8 @@ extension PickleInterpreter {
 
   private func bytes(of value: PickleValue) -> (PickleHeap.Tensor.Source, Int)? {
     switch value {
-    case .bytes(let span): (.pickle(span), span.range.count)
+    // Python 2 had one type for text and bytes: CIFAR-10's batches hold their pixels as «text».
+    case .bytes(let span), .text(let span): (.pickle(span), span.range.count)
     case .decoded(let number): (.decoded(number), heap.decoded[number].count)
     default: nil
     }
