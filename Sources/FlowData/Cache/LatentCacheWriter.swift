@@ -100,8 +100,9 @@ public struct LatentCacheWriter: Sendable {
     contentHash = hash
     let index = append
       ? try LatentCacheIndex.read(in: folder) : try? LatentCacheIndex.read(in: folder)
-    if let index, let part = try index.encodings.firstIndex(where: { try $0.contentHash() == hash })
-    {
+    let candidates = append ? index?.encodings : index.map { [$0.encodings[0]] }
+    let known = try candidates?.firstIndex { try $0.contentHash() == hash }
+    if let index, let part = known {
       (base, self.part) = (index, part)
       firstShard = index.encodings[..<part].reduce(0) { $0 + $1.shards.count }
     } else if let index, append {
