@@ -26,8 +26,6 @@ struct RunData {
     } else {
       scale = description.scaleFactor
     }
-    let d = description
-    try job.communicator.together { try RunData.check(config, d) }
   }
 
   /// Collective: a cache, checked against its images and its autoencoder.
@@ -40,6 +38,7 @@ struct RunData {
     }
     let description = try RunData.share(cache?.index.description, job)
     try job.communicator.together {
+      try RunData.check(config, description)
       if job.isCoordinator { try RunData.checkOrigin(config, cache!.index) }
     }
     switch config.data.placement {
@@ -71,6 +70,7 @@ struct RunData {
       try source.map { try RunData.describe($0, stage, images) }
     }
     let description = try RunData.share(own, job)
+    try job.communicator.together { try RunData.check(config, description) }
     return (
       description,
       StreamedRows(

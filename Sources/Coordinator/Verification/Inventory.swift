@@ -63,35 +63,36 @@ struct Inventory: Codable {
   }
 
   private mutating func add(cache folder: String) {
-    attempt(folder) {
-      let index = try LatentCacheAudit(folder: folder).index
-      caches.append(folder)
-      for (i, record) in index.shards.enumerated() {
-        pieces.append(.shard(cache: caches.count - 1, index: i))
-        bytes.append(record.bytes)
-      }
+    guard let index = attempt(folder, { try LatentCacheAudit(folder: folder).index }) else {
+      return
+    }
+    caches.append(folder)
+    for (i, record) in index.shards.enumerated() {
+      pieces.append(.shard(cache: caches.count - 1, index: i))
+      bytes.append(record.bytes)
     }
   }
 
   private mutating func add(checkpoint folder: String) {
-    attempt(folder) {
-      let manifest = try Checkpoint(folder: folder).manifest
-      checkpoints += 1
-      for (name, record) in manifest.files.sorted(by: { $0.key < $1.key }) {
-        pieces.append(.file(path: "\(folder)/\(name)", record))
-        bytes.append(record.bytes)
-      }
+    guard let manifest = attempt(folder, { try Checkpoint(folder: folder).manifest }) else {
+      return
+    }
+    checkpoints += 1
+    for (name, record) in manifest.files.sorted(by: { $0.key < $1.key }) {
+      pieces.append(.file(path: "\(folder)/\(name)", record))
+      bytes.append(record.bytes)
     }
   }
 
-  private mutating func attempt(_ folder: String, _ body: () throws -> Void) {
+  private mutating func attempt<Value>(_ folder: String, _ body: () throws -> Value) -> Value? {
     do {
-      try body()
+      return try body()
     } catch let error as UserError {
       damages.append(Damage(error.subject, error))
     } catch {
       damages.append(Damage(folder, UserError(.io, folder, found: "\(error)")))
     }
+    return nil
   }
 }
 
