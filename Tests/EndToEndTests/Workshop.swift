@@ -123,7 +123,7 @@ func latentflow(
   _ arguments: [String], ranks: Int = 1, environment: [String: String] = [:],
   under wrapper: [String] = []
 ) throws -> Outcome {
-  let threaded = ["train", "encode", "sample"].contains(arguments[0]) ? ["--threads", "1"] : []
+  let threaded = ["train", "encode", "sample", "verify"].contains(arguments[0]) ? ["--threads", "1"] : []
   let clock = ContinuousClock()
   let start = clock.now
   let run = try runProcess(

@@ -2,6 +2,7 @@ import ArgumentParser
 import Diagnostics
 import FlowData
 import Foundation
+import Worker
 
 /// `latentflow bench data`
 struct BenchDataCommand: ParsableCommand {
