@@ -141,8 +141,9 @@ extension EndToEnd {
         let map = try #require(cache.mask(i))
         let full = try shapes.mask(i)
         // Every second pixel of every second row, that on the far side of the middle.
-        let expected = (0..<32).flatMap { y in
-          (0..<32).map { x in full.labels[(2 * y + 1) * 64 + 2 * x + 1] }
+        var expected: [UInt8] = []
+        for y in 0..<32 {
+          for x in 0..<32 { expected.append(full.labels[(2 * y + 1) * 64 + 2 * x + 1]) }
         }
         #expect(map.labels == expected && Set(map.labels).count == 2, "mask \(i)")
         #expect(cache.mask(i, flipped: true)?.labels.prefix(32).elementsEqual(

@@ -97,7 +97,8 @@ struct LatentCachePartsTests {
     #expect(cache.index.encodings.map(\.sourceFingerprint) == ["a", "b"])
     for i in 0..<15 {
       let expected: Float = i < 6 ? Float(i) : 1000 + Float(i - 6)
-      #expect(cache.row(i).mean[0] == expected && cache.row(i, flipped: true).mean[0] == expected + 100)
+      #expect(cache.row(i).mean[0] == expected)
+      #expect(cache.row(i, flipped: true).mean[0] == expected + 100)
       #expect(cache.row(i).label == (i < 6 ? i % 2 : (i - 6) % 3))
     }
     try cache.verify()
@@ -134,9 +135,9 @@ struct LatentCachePartsTests {
       }
       try make(folder, d, append: true, offset: 50)
       for name in names {
+        let expected = try FileRecord(ofFile: scratch / "whole/\(name)")
         #expect(
-          try FileRecord(ofFile: folder + "/\(name)") == FileRecord(ofFile: scratch / "whole/\(name)"),
-          "stop \(stop): \(name)")
+          try FileRecord(ofFile: folder + "/\(name)") == expected, "stop \(stop): \(name)")
       }
       stop += 1
     }

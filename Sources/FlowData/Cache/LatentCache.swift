@@ -89,6 +89,7 @@ public final class LatentCache: @unchecked Sendable {
         .badData, path, found: "\(mapped.bytes.count) bytes", expected: "\(record.bytes) bytes",
         advice: damageAdvice)
     }
+    mapped.expectRandomAccess()
     let file = try SafetensorsFile(mapped)
     for (name, shape) in d.floatTensors { try requireShape(file, name, [rows] + shape) }
     if d.hasLabels { try requireType(file, "labels", .i64) }
@@ -176,6 +177,14 @@ public final class LatentCache: @unchecked Sendable {
     return LatentRow(
       mean: mean, logvar: logvar, label: shard.labels.map { Int($0[k]) }, lowMean: low?.0,
       lowLogvar: low?.1, mask: shard.masks.map { $0 + k * d.masks!.count })
+  }
+
+  /// Says that row `i` is about to be read: its pages may then come from the disk together.
+  public func willNeed(_ i: Int, flipped: Bool = false) {
+    let row = row(i, flipped: flipped)
+    let bytes = MemoryLayout<Float>.stride * index.description.rowCount
+    adviseWillNeed(row.mean, bytes)
+    if let logvar = row.logvar { adviseWillNeed(logvar, bytes) }
   }
 
   /// The mask that belongs to latent `i`; nil where the cache has none.

@@ -31,7 +31,8 @@ private func decodeJSON<Value: Decodable>(
   guard let format = root["format"]?.int, formats.contains(format) else {
     throw UserError(
       .badData, path, at: "format", found: root["format"]?.int.map(String.init) ?? "no number",
-      expected: formats.map(String.init).joined(separator: " or "), advice: "it was written by another version of this program")
+      expected: formats.map(String.init).joined(separator: " or "),
+      advice: "it was written by another version of this program")
   }
   do {
     return try JSONDecoder().decode(Value.self, from: Data(bytes))

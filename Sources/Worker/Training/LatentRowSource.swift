@@ -17,8 +17,8 @@ public struct LatentBatch {
 public protocol LatentRowSource {
   /// Collective over all ranks: the rows of this rank's micro-batches of one step.
   ///
-  /// - Parameter requests: of any step: for every rank its micro-batches of (sample index, flipped).
-  ///   Asked for each step once, in order, this one's or later ones' too.
+  /// - Parameter requests: of any step: for every rank its micro-batches of (sample index,
+  ///   flipped). Asked for each step once, in order, this one's or later ones' too.
   func rows(step: Int, _ requests: (Int) -> [[[LatentRequest]]]) throws -> [LatentBatch]
 }
 
@@ -122,6 +122,7 @@ private func read(_ cache: LatentCache, _ requests: [LatentRequest]) -> LatentBa
     indices: requests.map(\.index), mean: [Float](repeating: 0, count: requests.count * n),
     logvar: d.hasLogvar ? [Float](repeating: 0, count: requests.count * n) : nil,
     labels: d.hasLabels ? [] : nil)
+  for request in requests { cache.willNeed(request.index, flipped: request.flipped) }
   for (i, request) in requests.enumerated() {
     let row = cache.row(request.index, flipped: request.flipped)
     batch.mean.replaceSubrange(
