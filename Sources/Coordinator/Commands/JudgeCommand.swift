@@ -145,7 +145,7 @@ struct JudgeCommand: ParsableCommand {
   private func features(
     _ stage: FirstStage, _ source: PreparedImages, _ range: Range<Int>
   ) throws -> FeatureMoments {
-    let batch = LatentEncoder.batch
+    let batch = FirstStage.batch
     var rows: [[Float]] = []
     for first in stride(from: range.lowerBound, to: range.upperBound, by: batch) {
       let images = try (first..<min(first + batch, range.upperBound)).map { try source.image($0) }

@@ -11,7 +11,7 @@ import Worker
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Trains a flow-matching model on a latent cache, over all ranks.",
+    abstract: "Trains a flow-matching model on a latent cache, or on pictures, over all ranks.",
     discussion: """
       USR1 and TERM: checkpoint and leave with exit status 75; the same command goes on. USR2:
       checkpoint and go on. The parameters do not depend on the number of ranks (a power of two).
@@ -19,6 +19,8 @@ struct TrainCommand: ParsableCommand {
       Examples:
         scripts/run.sh 2 latentflow train configs/shapes-dit-demo.yaml --run runs/demo
         latentflow train configs/shapes-dit.yaml optimizer.lr=1e-4 --run runs/one
+        latentflow train configs/shapes-dit.yaml data.cache=null data.images=photos data.size=64 \\
+          --run runs/photos
         latentflow train faces.yaml --weights-only model_475.pth --run runs/faces
       """)
 
@@ -33,7 +35,7 @@ struct TrainCommand: ParsableCommand {
     let shortcuts = runOptions.shortcuts + (seeding.seed.map { ["seed=\($0)"] } ?? [])
     let config = try configArguments.load(RunConfig.self, shortcuts: shortcuts)
     try Job.run(threading) { job in
-      let data = try RunData(config, job)
+      let data = try RunData(config, job, run: runOptions.folder)
       let specification = try config.model.specification(
         latentShape: data.description.latentShape)
       let run = try TrainingRun(

@@ -1,4 +1,5 @@
 import Diagnostics
+import FlowData
 
 /// What `latentflow train` trains, on what, and how: the whole of a run's configuration file.
 public struct RunConfig: RootConfiguration {
@@ -38,14 +39,18 @@ public struct RunConfig: RootConfiguration {
   }
 
   public static let changeableOnResume = [
-    "training.steps", "training.max_nonfinite", "data.placement", "checkpoint", "log", "samples",
-    "evaluation",
+    "training.steps", "training.max_nonfinite", "data.placement", "data.prefetch",
+    "data.decoders", "checkpoint", "log", "samples", "evaluation",
   ]
 
   public func validate(_ check: ConfigCheck) throws {
     try model.validate(check)
     try training.validate(check)
     try evaluation.validate(check, model, firstStage)
+    try check.that(
+      data.broken == .strict || data.placement == .local, "data.broken", "data.placement",
+      found: "skip, and rank 0 alone has the pictures",
+      expected: "data.broken strict, or data.placement local: all ranks look for broken ones")
     if samples.every > 0 {
       try check.that(
         samples.guidance == 1 || (model.classes > 0 && model.labelDropout > 0),
@@ -120,12 +125,12 @@ public enum TimeConfig: ConfigSection {
   }
 }
 
-/// The latent cache.
+/// The latent cache, or pictures that are encoded as they are needed.
 public struct DataConfig: ConfigSection {
   public enum Placement: String, CaseIterable, Sendable {
-    /// Every rank maps the cache.
+    /// Every rank maps the cache, or reads the pictures.
     case local
-    /// Rank 0 sends each rank its rows.
+    /// Rank 0 sends each rank its rows, or its pixels.
     case scatter
   }
 
@@ -133,17 +138,42 @@ public struct DataConfig: ConfigSection {
 
   /// Folder that `latentflow encode` wrote.
   public var cache = "data/shapes/latents"
+  /// In place of the cache: a folder of pictures, or another set, KIND:PATH#PART.
+  public var images: String?
+  /// Side in pixels that pictures are cropped and scaled to; nil where all have one size.
+  public var size: Int?
+  public var exif = ExifPolicy.ignore
+  public var broken = BrokenPolicy.strict
+  /// Pictures that may lie decoded before they are needed.
+  public var prefetch = 64
+  /// Decoding threads of a rank.
+  public var decoders = 1
   public var placement = Placement.local
   public var posterior = Posterior.sample
   /// Probability of a horizontal flip.
   public var flip = 0.0
-  /// [H, W, C] that the cache must have; nil takes what it has.
+  /// [H, W, C] that the latents must have; nil takes what is there.
   public var latentShape: [Int]?
 
   public init() {}
 
+  /// What messages call the data.
+  var name: String { images ?? cache }
+
   public mutating func bind(_ fields: FieldBinder) throws {
-    try fields.string("cache", &cache)
+    try fields.string("images", &images)
+    if images == nil {
+      fields.inapplicable(
+        "size", "exif", "broken", "prefetch", "decoders", because: "data.cache is read")
+      try fields.string("cache", &cache)
+    } else {
+      fields.inapplicable("cache", because: "data.images is set")
+      try fields.integer("size", &size, atLeast: 8, atMost: 8192)
+      try fields.choice("exif", &exif)
+      try fields.choice("broken", &broken)
+      try fields.integer("prefetch", &prefetch, atLeast: 0, atMost: 1 << 20)
+      try fields.integer("decoders", &decoders, atLeast: 1, atMost: 256)
+    }
     try fields.integers("latent_shape", &latentShape, count: 3, atLeast: 1)
     try fields.choice("placement", &placement)
     try fields.choice("posterior", &posterior)

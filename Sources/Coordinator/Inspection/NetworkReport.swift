@@ -114,7 +114,7 @@ struct ConfigReport: InspectionReport {
     let config = try RunConfig.load(file: file)
     guard let shape = try question.latentShape ?? config.latentShape() else {
       throw UserError(
-        .usage, file, found: "neither data.latent_shape nor the cache \(config.data.cache)",
+        .usage, file, found: "neither data.latent_shape nor a cache \(config.data.name)",
         expected: "the shape of the latents", advice: "give --latent-shape 32,32,4")
     }
     network = NetworkReport(
@@ -125,7 +125,7 @@ struct ConfigReport: InspectionReport {
 extension RunConfig {
   /// [H, W, C] as the configuration has it, or else its cache, if that is there.
   func latentShape() throws -> [Int]? {
-    if let shape = data.latentShape { return shape }
+    if data.latentShape != nil || data.images != nil { return data.latentShape }
     let index = "\(data.cache)/\(LatentCacheIndex.fileName)"
     guard FileManager.default.fileExists(atPath: index) else { return nil }
     return try LatentCache(folder: data.cache).index.description.latentShape

@@ -11,9 +11,16 @@ struct BrokenList: Codable {
   var total: Int
   var pictures: [BrokenPicture]
 
+  /// Pictures that are put behind others have a list of their own.
+  static func fileName(of source: String, appended: Bool) -> String {
+    guard appended else { return fileName }
+    let hash = Array(source.utf8).withUnsafeBytes { sha256Hex(of: $0) }
+    return "broken-\(hash.prefix(8)).json"
+  }
+
   /// The list beside what was made of the rest; nil where nobody looked.
-  static func read(in folder: String) throws -> BrokenList? {
-    let path = "\(folder)/\(fileName)"
+  static func read(in folder: String, file: String = fileName) throws -> BrokenList? {
+    let path = "\(folder)/\(file)"
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     do {
       return try JSONDecoder().decode(
@@ -23,12 +30,12 @@ struct BrokenList: Codable {
     }
   }
 
-  func write(in folder: String) throws {
+  func write(in folder: String, file: String = fileName) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     try Disk.local.createFolders(folder)
     try Disk.local.writeAtomically(
-      Array(try encoder.encode(self)), to: "\(folder)/\(Self.fileName)")
+      Array(try encoder.encode(self)), to: "\(folder)/\(file)")
   }
 
   func rest(of source: any ImageSource) throws -> any ImageSource {
@@ -48,10 +55,11 @@ extension Job {
   ///
   /// - Parameter reusing: take the list that lies in `folder`, if there is one of this set.
   func withoutBroken(
-    _ source: any ImageSource, listIn folder: String, reusing: Bool = false
+    _ source: any ImageSource, listIn folder: String, file: String = BrokenList.fileName,
+    reusing: Bool = false
   ) throws -> any ImageSource {
     let old = try communicator.together {
-      reusing && isCoordinator ? try BrokenList.read(in: folder) : nil
+      reusing && isCoordinator ? try BrokenList.read(in: folder, file: file) : nil
     }
     let reuses = try communicator.allReduce(
       [old.map { $0.total == source.count && $0.source == source.path } == true ? 1 : 0], .max)
@@ -63,11 +71,11 @@ extension Job {
     return try communicator.together {
       let list = try JSONDecoder().decode(BrokenList.self, from: Data(bytes))
       if isCoordinator {
-        if reuses[0] == 0 { try list.write(in: folder) }
+        if reuses[0] == 0 { try list.write(in: folder, file: file) }
         if !list.pictures.isEmpty {
           StandardError.say(
             "warning: \(list.pictures.count) of \(list.total) pictures are broken and left out: "
-              + "\(folder)/\(BrokenList.fileName)")
+              + "\(folder)/\(file)")
         }
       }
       return try list.rest(of: source)

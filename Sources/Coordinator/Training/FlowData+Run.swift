@@ -4,38 +4,95 @@ import FlowData
 import Foundation
 import Worker
 
-/// The data of a training run: the cache, where this rank reads it, and what all ranks know of it.
+/// The data of a training run: the cache or the pictures, where this rank reads them, and what all
+/// ranks know of them.
 struct RunData {
-  /// On ranks that map it.
-  let cache: LatentCache?
   let description: LatentCacheDescription
   let source: any LatentRowSource
-  /// The factor of the configuration, or the cache's.
+  /// The factor of the configuration, or that of the data.
   let scale: Double
 
-  /// Collective: opens the cache and checks it against the configuration, its images and its
-  /// autoencoder.
-  init(_ config: RunConfig, _ job: Job) throws {
-    let reads = job.isCoordinator || config.data.placement == .local
-    let cache = try job.communicator.together {
-      reads ? try LatentCache(folder: config.data.cache) : nil
+  /// Collective: opens the data and checks them against the configuration.
+  ///
+  /// - Parameter run: folder of the run, where the list of broken pictures lies.
+  init(_ config: RunConfig, _ job: Job, run: String) throws {
+    if let images = config.data.images {
+      (description, source) = try RunData.stream(images, config, job, run)
+    } else {
+      (description, source) = try RunData.openCache(config, job)
     }
-    self.cache = cache
-    description = try RunData.share(cache?.index.description, job)
     if case .factor(let factor) = config.firstStage.scale {
       scale = factor
     } else {
       scale = description.scaleFactor
     }
-    switch config.data.placement {
-    case .local: source = LocalRows(cache!, rank: job.rank)
-    case .scatter: source = try ScatteredRows(job.communicator, cache: cache)
+  }
+
+  /// Collective: a cache, checked against its images and its autoencoder.
+  private static func openCache(
+    _ config: RunConfig, _ job: Job
+  ) throws -> (LatentCacheDescription, any LatentRowSource) {
+    let reads = job.isCoordinator || config.data.placement == .local
+    let cache = try job.communicator.together {
+      reads ? try LatentCache(folder: config.data.cache) : nil
     }
-    let d = description
+    let description = try RunData.share(cache?.index.description, job)
     try job.communicator.together {
-      try RunData.check(config, d)
-      if job.isCoordinator { try RunData.checkOrigin(config, d) }
+      try RunData.check(config, description)
+      if job.isCoordinator { try RunData.checkOrigin(config, cache!.index) }
     }
+    switch config.data.placement {
+    case .local: return (description, LocalRows(cache!, rank: job.rank))
+    case .scatter: return (description, try ScatteredRows(job.communicator, cache: cache))
+    }
+  }
+
+  /// Collective: pictures that are encoded as they are needed. Every rank has the first stage.
+  private static func stream(
+    _ images: String, _ config: RunConfig, _ job: Job, _ run: String
+  ) throws -> (LatentCacheDescription, any LatentRowSource) {
+    let data = config.data
+    let reads = job.isCoordinator || data.placement == .local
+    var base = try job.communicator.together { reads ? try openImageSource(images) : nil }
+    if data.broken == .skip {
+      base = try job.withoutBroken(base!, listIn: run, reusing: true)
+    }
+    let (stage, source) = try job.communicator.together {
+      (
+        try config.firstStage.open(),
+        try base.map {
+          try PreparedImages(
+            $0, Preparation(fit: data.size.map { .centerCrop($0) }, exif: data.exif))
+        }
+      )
+    }
+    let own = try job.communicator.together {
+      try source.map { try RunData.describe($0, stage, images) }
+    }
+    let description = try RunData.share(own, job)
+    try job.communicator.together { try RunData.check(config, description) }
+    return (
+      description,
+      StreamedRows(
+        stage, source, description, job.communicator,
+        StreamedRows.Settings(
+          prefetch: data.prefetch, decoders: data.decoders, scatters: data.placement == .scatter))
+    )
+  }
+
+  /// The latents of pictures, as a cache of them would describe them.
+  private static func describe(
+    _ source: PreparedImages, _ stage: FirstStage, _ images: String
+  ) throws -> LatentCacheDescription {
+    guard source.count > 0 else {
+      throw UserError(.badData, images, found: "no images", expected: "at least one")
+    }
+    return LatentCacheDescription(
+      count: source.count,
+      latentShape: try stage.latentShape(of: source.size(0), place: source.place(0)),
+      hasLogvar: !stage.isIdentity, hasFlips: true, hasLabels: source.classNames != nil,
+      classNames: source.classNames ?? [], sourceFingerprint: "", sourcePath: images,
+      autoencoderHash: stage.hash, scaleFactor: stage.scaleFactor ?? 1)
   }
 
   private static func share(
@@ -55,16 +112,16 @@ struct RunData {
     if let shape = config.data.latentShape {
       guard shape == d.latentShape else {
         throw UserError(
-          .config, "data.latent_shape", found: "\(shape), and \(config.data.cache) holds latents "
+          .config, "data.latent_shape", found: "\(shape), and \(config.data.name) holds latents "
             + "of \(d.latentShape)", expected: "\(d.latentShape)",
           advice: "name another cache, or drop the field to take what it holds")
       }
     }
-    try config.model.section.refuseContext(of: config.data.cache)
+    try config.model.section.refuseContext(of: config.data.name)
     let classes = config.model.classes
     if classes > 0 && (!d.hasLabels || d.classNames.count > classes) {
       throw UserError(
-        .config, "model.classes", found: "\(classes), and \(config.data.cache) has "
+        .config, "model.classes", found: "\(classes), and \(config.data.name) has "
           + (d.hasLabels ? "\(d.classNames.count) classes" : "no labels"),
         expected: d.hasLabels ? "\(d.classNames.count)" : "0")
     }
@@ -76,25 +133,25 @@ struct RunData {
   }
 
   /// A cache that was made by another autoencoder, or from other images, than are there now.
-  private static func checkOrigin(_ config: RunConfig, _ d: LatentCacheDescription) throws {
-    var stage = FirstStage.identity
-    if case .autoencoder(let path) = config.firstStage.stage {
-      stage = try FirstStage.autoencoder(path)
-    }
-    let hash = stage.hash
-    guard hash == d.autoencoderHash else {
+  private static func checkOrigin(_ config: RunConfig, _ index: LatentCacheIndex) throws {
+    let stage = try config.firstStage.open()
+    let d = index.description
+    guard stage.hash == d.autoencoderHash else {
       throw UserError(
         .badData, config.data.cache, at: "autoencoder", found: "made by \(d.autoencoderHash)",
-        expected: "\(hash), the hash of first_stage",
+        expected: "\(stage.hash), the hash of first_stage",
         advice: "encode the images again, or name the autoencoder that made the cache")
     }
-    try checkImages(config.data.cache, d, factor: stage.downsamplingFactor)
+    for (i, part) in index.encodings.enumerated() {
+      let list = BrokenList.fileName(of: part.sourcePath, appended: i > 0)
+      try checkImages(config.data.cache, part, factor: stage.downsamplingFactor, broken: list)
+    }
   }
 
   /// Images that have changed since they were encoded; no complaint where they are gone, for a
   /// cache needs them no more. Of sets too large to be read at every start only the number counts.
   private static func checkImages(
-    _ cache: String, _ d: LatentCacheDescription, factor: Int
+    _ cache: String, _ d: LatentCacheDescription, factor: Int, broken list: String
   ) throws {
     guard let location = try? ImageLocation(d.sourcePath), location.exists else { return }
     if let subset = d.subset, !FileManager.default.fileExists(atPath: subset) { return }
@@ -104,7 +161,7 @@ struct RunData {
       d.preparation.map { [$0] }
       ?? [Preparation(), Preparation(fit: .centerCrop(d.latentShape[0] * factor))]
     var source = try openImages(location, subset: d.subset)
-    if let broken = try BrokenList.read(in: cache) {
+    if let broken = try BrokenList.read(in: cache, file: list) {
       source = try broken.rest(of: source)
     }
     guard source.count == d.count else {

@@ -79,3 +79,13 @@ extension DataParallelOptimizer.Settings {
     exchange.threadsPerRank = threads
   }
 }
+
+extension FirstStageConfig {
+  /// Reads the weights.
+  func open() throws -> FirstStage {
+    switch stage {
+    case .identity: .identity
+    case .autoencoder(let path): try FirstStage.autoencoder(path)
+    }
+  }
+}

@@ -31,7 +31,7 @@ struct StepReplay {
     switch config {
     case .flow(var config):
       config.data.placement = .local  // the same rows, whoever reads them
-      let data = try RunData(config, job)
+      let data = try RunData(config, job, run: folder.path)
       let trainer = try config.trainer(
         job, data, config.model.specification(latentShape: data.description.latentShape))
       (optimizer, next) = (trainer.optimizer, { try trainer.step() })

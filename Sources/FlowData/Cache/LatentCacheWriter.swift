@@ -1,12 +1,25 @@
 import Diagnostics
 import Foundation
 
-/// The rows of one shard, [n, H, W, C] each; the memory is the caller's for the time of the call.
-public struct LatentRows {
+/// Posterior moments of consecutive rows, [n, H, W, C] each; the memory is the caller's.
+public struct MomentRows {
   public var mean: UnsafePointer<Float>
   public var logvar: UnsafePointer<Float>?
-  public var meanFlip: UnsafePointer<Float>?
-  public var logvarFlip: UnsafePointer<Float>?
+
+  public init(mean: UnsafePointer<Float>, logvar: UnsafePointer<Float>? = nil) {
+    (self.mean, self.logvar) = (mean, logvar)
+  }
+}
+
+/// The rows of one shard; the memory is the caller's for the time of the call.
+public struct LatentRows {
+  public var straight: MomentRows
+  public var flipped: MomentRows?
+  /// Of the images made smaller.
+  public var low: MomentRows?
+  public var lowFlipped: MomentRows?
+  /// [n, height, width]
+  public var masks: UnsafePointer<UInt8>?
   /// One label per row.
   public var labels: [Int]?
 
@@ -15,11 +28,20 @@ public struct LatentRows {
     meanFlip: UnsafePointer<Float>? = nil, logvarFlip: UnsafePointer<Float>? = nil,
     labels: [Int]? = nil
   ) {
-    self.mean = mean
-    self.logvar = logvar
-    self.meanFlip = meanFlip
-    self.logvarFlip = logvarFlip
+    straight = MomentRows(mean: mean, logvar: logvar)
+    flipped = meanFlip.map { MomentRows(mean: $0, logvar: logvarFlip) }
     self.labels = labels
+  }
+
+  /// With the names that the tensors have in a shard.
+  var moments: [(name: String, base: UnsafePointer<Float>)] {
+    let all = [("", "", straight), ("", "_flip", flipped), ("low_", "", low),
+      ("low_", "_flip", lowFlipped)]
+    return all.flatMap { before, after, rows in
+      guard let rows else { return [(String, UnsafePointer<Float>)]() }
+      return [("\(before)mean\(after)", rows.mean)]
+        + (rows.logvar.map { [("\(before)logvar\(after)", $0)] } ?? [])
+    }
   }
 }
 
@@ -30,13 +52,22 @@ public struct LatentRows {
 /// belongs to this very description, and matches the hash of the data.
 public struct LatentCacheWriter: Sendable {
   public let folder: String
+  /// What this writer encodes: the whole cache, or one of its parts.
   public let description: LatentCacheDescription
   private let contentHash: String
+  /// Its place among the parts of the cache.
+  private let part: Int
+  /// The number of the file that holds its first rows.
+  private let firstShard: Int
+  /// The finished cache of which this is a part, new or to be mended.
+  private let base: LatentCacheIndex?
   private let disk: Disk
 
   /// What stands beside a finished shard.
   struct ShardRecord: Codable, Equatable {
-    var format = LatentCacheIndex.currentFormat
+    static let currentFormat = 1
+
+    var format = ShardRecord.currentFormat
     /// `LatentCacheDescription.contentHash` of the encoding that made it.
     var content: String
     var rows: Int
@@ -46,7 +77,14 @@ public struct LatentCacheWriter: Sendable {
   }
 
   /// Creates the folder where it is missing; any rank may do so.
-  public init(folder: String, _ description: LatentCacheDescription, disk: Disk = .local) throws {
+  ///
+  /// - Parameter append: the rows go behind those of the finished cache in `folder`, which stays
+  ///   valid as it is until `finish`. Throws `.missingInput` if there is none, `.usage` naming the
+  ///   property in which the new rows would differ from the old.
+  public init(
+    folder: String, _ description: LatentCacheDescription, append: Bool = false,
+    disk: Disk = .local
+  ) throws {
     let shape = description.latentShape
     precondition(
       shape.count == 3 && shape.allSatisfy { $0 > 0 } && description.shardRows > 0,
@@ -58,21 +96,30 @@ public struct LatentCacheWriter: Sendable {
     self.folder = folder
     self.description = description
     self.disk = disk
-    contentHash = try description.contentHash()
-    try disk.createFolders(folder)
-    try removeForeignIndex()
-  }
-
-  /// An index of another encoding must not be read over shards that are about to change.
-  private func removeForeignIndex() throws {
-    let path = folder + "/" + LatentCacheIndex.fileName
-    guard FileManager.default.fileExists(atPath: path) else { return }
-    if let index = try? LatentCacheIndex.read(in: folder),
-      try index.description.contentHash() == contentHash
-    {
-      return
+    let hash = try description.contentHash()
+    contentHash = hash
+    let index = append
+      ? try LatentCacheIndex.read(in: folder) : try? LatentCacheIndex.read(in: folder)
+    let candidates = append ? index?.encodings : index.map { [$0.encodings[0]] }
+    let known = try candidates?.firstIndex { try $0.contentHash() == hash }
+    if let index, let part = known {
+      (base, self.part) = (index, part)
+      firstShard = index.encodings[..<part].reduce(0) { $0 + $1.shards.count }
+    } else if let index, append {
+      if let name = description.difference(from: index.description) {
+        throw UserError(
+          .usage, folder, at: name, found: "another \(name) than that of the rows to append",
+          expected: "the same", advice: "encode them as the cache was, or into another folder")
+      }
+      (base, part) = (index, index.encodings.count)
+      firstShard = index.shards.count
+    } else {
+      (base, part, firstShard) = (nil, 0, 0)
     }
-    try disk.remove(path)
+    try disk.createFolders(folder)
+    // An index of another encoding must not be read over shards that are about to change.
+    let path = folder + "/" + LatentCacheIndex.fileName
+    if base == nil, FileManager.default.fileExists(atPath: path) { try disk.remove(path) }
   }
 
   /// Ranges of row indices, one per shard.
@@ -83,9 +130,14 @@ public struct LatentCacheWriter: Sendable {
   static func fileName(_ shard: Int) -> String { "shard-\(digits(shard, 5)).safetensors" }
 
   private func dataPath(_ shard: Int) -> String {
-    folder + "/" + LatentCacheWriter.fileName(shard)
+    folder + "/" + LatentCacheWriter.fileName(firstShard + shard)
   }
-  private func recordPath(_ shard: Int) -> String { folder + "/shard-\(digits(shard, 5)).json" }
+  private func recordPath(_ shard: Int) -> String {
+    LatentCacheWriter.recordPath(folder, firstShard + shard)
+  }
+  static func recordPath(_ folder: String, _ file: Int) -> String {
+    folder + "/shard-\(digits(file, 5)).json"
+  }
 
   /// Row indices of shard `shard`.
   public func rows(_ shard: Int) -> Range<Int> {
@@ -100,7 +152,7 @@ public struct LatentCacheWriter: Sendable {
 
   /// nil if the shard is missing, damaged, or made from something else.
   private func record(_ shard: Int) throws -> ShardRecord? {
-    let format = LatentCacheIndex.currentFormat
+    let format = ShardRecord.currentFormat
     guard FileManager.default.fileExists(atPath: recordPath(shard)),
       let record: ShardRecord = try? readJSON(recordPath(shard), format: format),
       record.content == contentHash, record.rows == rows(shard).count, record.sums.count == 3,
@@ -115,20 +167,19 @@ public struct LatentCacheWriter: Sendable {
   public func write(shard: Int, _ data: LatentRows) throws {
     let d = description
     let count = rows(shard).count
+    let moments = data.moments
     precondition(
-      (data.logvar != nil) == d.hasLogvar && (data.meanFlip != nil) == d.hasFlips
-        && (data.logvarFlip != nil) == (d.hasFlips && d.hasLogvar)
-        && (data.labels != nil) == d.hasLabels,
+      Set(moments.map(\.name)) == Set(d.floatTensors.map(\.name))
+        && (data.labels != nil) == d.hasLabels && (data.masks != nil) == (d.masks != nil),
       "the rows do not carry what the description of the cache says")
     try checkLabels(data.labels, shard)
-    let dims = [count] + d.latentShape
-    var tensors: [SafetensorsTensor] = []
-    let sources = [
-      ("mean", data.mean), ("logvar", data.logvar), ("mean_flip", data.meanFlip),
-      ("logvar_flip", data.logvarFlip),
-    ]
-    for (name, base) in sources {
-      if let base { tensors.append(SafetensorsTensor(name, dims, base)) }
+    let shapes = Dictionary(uniqueKeysWithValues: d.floatTensors.map { ($0.name, $0.shape) })
+    var tensors = moments.map { SafetensorsTensor($0.name, [count] + shapes[$0.name]!, $0.base) }
+    if let plane = d.masks {
+      tensors.append(
+        SafetensorsTensor(
+          "mask", .u8, [count, plane.height, plane.width],
+          UnsafeRawBufferPointer(start: data.masks!, count: count * plane.count)))
     }
     let labels = (data.labels ?? []).map(Int64.init)
     let file = try labels.withUnsafeBytes { raw in
@@ -137,7 +188,7 @@ public struct LatentCacheWriter: Sendable {
     }
     let record = ShardRecord(
       content: contentHash, rows: count, file: file,
-      sums: channelSums(data.mean, data.logvar, rows: count))
+      sums: d.channelSums(data.straight, rows: count))
     try disk.writeAtomically(try canonicalJSON(record), to: recordPath(shard))
   }
 
@@ -154,56 +205,47 @@ public struct LatentCacheWriter: Sendable {
     }
   }
 
-  /// Per channel the sums of mean, mean² and exp(logvar), in row order.
-  private func channelSums(
-    _ mean: UnsafePointer<Float>, _ logvar: UnsafePointer<Float>?, rows: Int
-  ) -> [[Double]] {
-    let channels = description.latentShape[2]
-    let positions = rows * description.rowCount / channels
-    var sums = [[Double]](repeating: [Double](repeating: 0, count: channels), count: 3)
-    for c in 0..<channels {
-      var (sum, squares, variances) = (0.0, 0.0, 0.0)
-      for p in 0..<positions {
-        let value = Double(mean[p * channels + c])
-        sum += value
-        squares += value * value
-        if let logvar { variances += exp(Double(logvar[p * channels + c])) }
-      }
-      sums[0][c] = sum
-      sums[1][c] = squares
-      sums[2][c] = variances
-    }
-    return sums
-  }
-
   /// Rank 0, when all shards are done: writes `index.json`. Throws `.internal` naming a shard that
   /// is missing or damaged.
   @discardableResult
   public func finish() throws -> LatentCacheIndex {
-    let d = description
-    let channels = d.latentShape[2]
-    var files: [FileRecord] = []
-    var sums = [[Double]](repeating: [Double](repeating: 0, count: channels), count: 3)
-    for shard in d.shards.indices {
+    let own = try description.shards.indices.map { shard in
       guard let record = try record(shard) else {
         throw UserError(
           .internal, dataPath(shard), found: "not finished", expected: "a shard that verifies")
       }
-      files.append(record.file)
-      for k in 0..<3 {
-        for c in 0..<channels { sums[k][c] += record.sums[k][c] }
-      }
+      return record
     }
-    let n = Double(d.count * d.rowCount / channels)
-    let means = sums[0].map { $0 / n }
-    let deviations = (0..<channels).map { c in
-      (max(0, sums[1][c] / n - means[c] * means[c]) + sums[2][c] / n).squareRoot()
+    var parts = base?.encodings ?? []
+    parts.replaceSubrange(part..<min(part + 1, parts.count), with: [description])
+    var records = own
+    if let base {
+      let after = min(firstShard + own.count, base.shards.count)
+      records =
+        try (0..<firstShard).map { try foreignRecord($0, base) } + own
+        + (after..<base.shards.count).map { try foreignRecord($0, base) }
     }
+    let (means, deviations) = channelStatistics(records.map(\.sums), parts)
     let index = LatentCacheIndex(
-      description: d, shards: files, channelMean: means.map { $0 * d.scaleFactor },
-      channelDeviation: deviations.map { $0 * d.scaleFactor })
+      parts: parts, shards: records.map(\.file), channelMean: means,
+      channelDeviation: deviations)
     try disk.writeAtomically(
       try canonicalJSON(index), to: folder + "/" + LatentCacheIndex.fileName)
     return index
+  }
+
+  /// The record of a shard of another part, as its index has it; the data are not read again.
+  private func foreignRecord(_ file: Int, _ index: LatentCacheIndex) throws -> ShardRecord {
+    let path = LatentCacheWriter.recordPath(folder, file)
+    let record: ShardRecord = try readJSON(path, format: ShardRecord.currentFormat)
+    guard record.file == index.shards[file], record.sums.count == 3,
+      record.sums.allSatisfy({ $0.count == description.latentShape[2] })
+    else {
+      throw UserError(
+        .badData, path, found: "the record of another file",
+        expected: "that of \(LatentCacheWriter.fileName(file)) in \(LatentCacheIndex.fileName)",
+        advice: LatentCache.damageAdvice)
+    }
+    return record
   }
 }

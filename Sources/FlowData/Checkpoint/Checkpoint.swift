@@ -34,12 +34,12 @@ public struct Checkpoint: Equatable, Sendable {
   /// the first file that differs, with the hash found and the hash expected.
   public func verify() throws {
     for (name, expected) in manifest.files.sorted(by: { precedes($0.key, $1.key) }) {
-      try verify(name, expected)
+      try Checkpoint.verify(folder + "/" + name, expected)
     }
   }
 
-  private func verify(_ name: String, _ expected: FileRecord) throws {
-    let path = folder + "/" + name
+  /// Compares size and SHA-256 of one file. Throws `.badData` or `.missingInput` naming it.
+  public static func verify(_ path: String, _ expected: FileRecord) throws {
     var status = stat()
     guard stat(path, &status) == 0 else { throw Disk.failure(path) }
     let advice = "resume from another checkpoint of this run"

@@ -128,6 +128,9 @@ public struct CheckpointStore: Sendable {
   /// Steps of the checkpoints in the folder, oldest first, whether good or not.
   public func list() throws -> [Int] { try all().map(\.step).reversed() }
 
+  /// Their folders, oldest first.
+  public func folders() throws -> [String] { try all().map(\.path).reversed() }
+
   /// The checkpoint of `step`, its manifest checked. Throws `.missingInput` or `.badData`.
   public func checkpoint(step: Int) throws -> Checkpoint {
     guard let found = try all().first(where: { $0.step == step }) else {

@@ -10,12 +10,17 @@ func canonicalJSON(_ value: some Encodable) throws -> [UInt8] {
 
 /// Reads a JSON file with a `format` number, strictly.
 func readJSON<Value: Decodable>(_ path: String, format: Int) throws -> Value {
+  try readJSON(path, formats: format...format)
+}
+
+/// Reads a JSON file with one of several `format` numbers, strictly.
+func readJSON<Value: Decodable>(_ path: String, formats: ClosedRange<Int>) throws -> Value {
   let file = try MappedFile(path)
-  return try withExtendedLifetime(file) { try decodeJSON(file.bytes, path, format) }
+  return try withExtendedLifetime(file) { try decodeJSON(file.bytes, path, formats) }
 }
 
 private func decodeJSON<Value: Decodable>(
-  _ bytes: UnsafeRawBufferPointer, _ path: String, _ format: Int
+  _ bytes: UnsafeRawBufferPointer, _ path: String, _ formats: ClosedRange<Int>
 ) throws -> Value {
   let root: JSONValue
   do {
@@ -23,10 +28,11 @@ private func decodeJSON<Value: Decodable>(
   } catch {
     throw UserError(.badData, path, at: "byte \(error.byte)", found: error.reason, expected: "JSON")
   }
-  guard root["format"]?.int == format else {
+  guard let format = root["format"]?.int, formats.contains(format) else {
     throw UserError(
       .badData, path, at: "format", found: root["format"]?.int.map(String.init) ?? "no number",
-      expected: "\(format)", advice: "it was written by another version of this program")
+      expected: formats.map(String.init).joined(separator: " or "),
+      advice: "it was written by another version of this program")
   }
   do {
     return try JSONDecoder().decode(Value.self, from: Data(bytes))

@@ -42,8 +42,22 @@ public final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: base, count: count)
   }
 
+  /// Tells the system that reads will jump about: without this it reads megabytes ahead of each.
+  func expectRandomAccess() {
+    guard isMapped, let base = bytes.baseAddress else { return }
+    madvise(UnsafeMutableRawPointer(mutating: base), bytes.count, MADV_RANDOM)
+  }
+
   deinit {
     guard isMapped, let base = bytes.baseAddress else { return }
     munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
   }
+}
+
+/// Has the system begin to read these bytes of a mapped file; returns at once.
+func adviseWillNeed(_ base: UnsafeRawPointer, _ count: Int) {
+  let page = sysconf(Int32(_SC_PAGESIZE))
+  let start = Int(bitPattern: base) / page * page
+  let end = Int(bitPattern: base) + count
+  madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_WILLNEED)
 }

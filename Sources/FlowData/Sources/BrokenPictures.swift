@@ -81,4 +81,6 @@ public struct SelectedImages: ImageSource {
   public func contents(_ i: Int) throws -> ImageContents { try base.contents(indices[i]) }
   public func image(_ i: Int) throws -> ImageBuffer { try base.image(indices[i]) }
   public func size(_ i: Int) throws -> ImageSize { try base.size(indices[i]) }
+  public var mapClasses: Int? { base.mapClasses }
+  public func map(_ i: Int) throws -> LabelMap? { try base.map(indices[i]) }
 }

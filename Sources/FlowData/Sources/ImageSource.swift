@@ -56,10 +56,18 @@ public protocol ImageSource: Sendable {
   func size(_ i: Int) throws -> ImageSize
   /// How errors call picture `i`.
   func place(_ i: Int) -> String
+  /// Classes of the label maps that pictures come with; nil where they come with none.
+  var mapClasses: Int? { get }
+  /// The label map of picture `i`, fitted as `image` is; nil where there is none.
+  func map(_ i: Int) throws -> LabelMap?
 }
 
 extension ImageSource {
   public var classCount: Int? { classNames?.count }
+
+  public var mapClasses: Int? { nil }
+
+  public func map(_ i: Int) throws -> LabelMap? { nil }
 
   public func place(_ i: Int) -> String { "\(path)/\(name(i))" }
 
@@ -92,4 +100,10 @@ public protocol MaskedImageSource: ImageSource {
   /// Map values are 0 ..< maskClasses, but for 255 where the source says «unlabelled» so.
   var maskClasses: Int { get }
   func mask(_ i: Int) throws -> LabelMap
+}
+
+extension MaskedImageSource {
+  public var mapClasses: Int? { maskClasses }
+
+  public func map(_ i: Int) throws -> LabelMap? { try mask(i) }
 }

@@ -80,5 +80,25 @@ public struct PreparedImages: ImageSource {
       advice: "give the size that all images shall be cropped and resized to (--size)")
   }
 
+  public var mapClasses: Int? { base.mapClasses }
+
+  /// Maps follow no EXIF note: `encode` refuses both together.
+  public func map(_ i: Int) throws -> LabelMap? {
+    guard let map = try base.map(i) else { return nil }
+    guard let fit = preparation.fit else { return map }
+    return map.fitted(fit, image: try base.size(i), index: i)
+  }
+
+  /// A hash over all label maps as they are prepared.
+  public func mapFingerprint() throws -> String {
+    let hasher = SHA256Hasher()
+    for i in 0..<count {
+      guard let map = try map(i) else { continue }
+      hasher.update("\(map.width) \(map.height)\n")
+      map.labels.withUnsafeBytes { hasher.update($0) }
+    }
+    return hasher.finalizeHex()
+  }
+
   public func fingerprint() throws -> String { try base.fingerprints([preparation])[0] }
 }

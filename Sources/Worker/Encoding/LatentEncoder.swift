@@ -5,18 +5,17 @@ import FlowTensor
 
 /// Turns images into a latent cache over all ranks; shards that a run before has finished are kept.
 public struct LatentEncoder {
-  /// Images per call of the first stage; the last call of a shard is padded, so that a row has the
-  /// same bits whoever computes it.
-  public static let batch = 32
-
   let firstStage: FirstStage
   let source: any ImageSource
   let writer: LatentCacheWriter
+  /// The cache's label for each label of the source; nil where they are the same.
+  let labels: [Int]?
 
   public init(
-    _ firstStage: FirstStage, _ source: any ImageSource, writer: LatentCacheWriter
+    _ firstStage: FirstStage, _ source: any ImageSource, writer: LatentCacheWriter,
+    labels: [Int]? = nil
   ) {
-    (self.firstStage, self.source, self.writer) = (firstStage, source, writer)
+    (self.firstStage, self.source, self.writer, self.labels) = (firstStage, source, writer, labels)
   }
 
   /// Collective.
@@ -37,54 +36,112 @@ public struct LatentEncoder {
   private func encode(_ shard: Int) throws {
     let d = writer.description
     let rows = writer.rows(shard)
-    let straight = Moments(rows.count * d.rowCount, withLogvar: d.hasLogvar)
-    let flipped = d.hasFlips ? Moments(rows.count * d.rowCount, withLogvar: d.hasLogvar) : nil
-    for first in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.batch) {
-      let range = first..<min(first + Self.batch, rows.upperBound)
-      let images = try range.map { i in
-        let image = try source.image(i)
-        let f = firstStage.downsamplingFactor
-        guard image.height == d.latentShape[0] * f, image.width == d.latentShape[1] * f else {
-          throw UserError(
-            .badData, source.place(i), found: "\(image.width)×\(image.height) pixels",
-            expected: "\(d.latentShape[1] * f)×\(d.latentShape[0] * f)",
-            advice: "give --size to crop and scale all images to one size")
-        }
-        return image
+    let full = MomentBuffers(rows.count, d.rowCount, d)
+    let low = d.lowResolution.map { MomentBuffers(rows.count, $0.rowCount, d) }
+    var masks: [UInt8] = []
+    for first in stride(from: rows.lowerBound, to: rows.upperBound, by: FirstStage.batch) {
+      let range = first..<min(first + FirstStage.batch, rows.upperBound)
+      let images = try range.map { try image($0) }
+      full.encode(images, with: firstStage, at: first - rows.lowerBound)
+      if let size = d.lowResolution?.size {
+        low?.encode(
+          images.map { $0.lowResolution(size) }, with: firstStage, at: first - rows.lowerBound)
       }
-      let offset = (first - rows.lowerBound) * d.rowCount
-      encode(images, into: straight, at: offset, rowCount: d.rowCount)
-      if let flipped {
-        encode(
-          images.map { $0.flippedHorizontally() }, into: flipped, at: offset, rowCount: d.rowCount)
-      }
+      if d.masks != nil { for i in range { masks += try mask(i).labels } }
     }
-    let labels = d.hasLabels ? rows.map { source.label($0) ?? -1 } : nil
-    try writer.write(
-      shard: shard,
-      LatentRows(
-        mean: straight.mean.base, logvar: straight.logvar?.base, meanFlip: flipped?.mean.base,
-        logvarFlip: flipped?.logvar?.base, labels: labels))
+    let ownLabels = d.hasLabels ? rows.map { label($0) } : nil
+    try masks.withUnsafeBufferPointer { masks in
+      var data = LatentRows(mean: full.straight.rows.mean, labels: ownLabels)
+      (data.straight, data.flipped) = (full.straight.rows, full.flipped?.rows)
+      (data.low, data.lowFlipped) = (low?.straight.rows, low?.flipped?.rows)
+      data.masks = d.masks == nil ? nil : masks.baseAddress
+      try withExtendedLifetime((full, low)) { try writer.write(shard: shard, data) }
+    }
   }
 
-  private func encode(
-    _ images: [ImageBuffer], into moments: Moments, at offset: Int, rowCount: Int
-  ) {
-    let padded = images + Array(repeating: images[0], count: Self.batch - images.count)
-    let (mean, logvar) = firstStage.encode(tensor(of: padded))
-    let count = images.count * rowCount
-    (moments.mean.base + offset).update(from: mean.base, count: count)
-    if let logvar { (moments.logvar!.base + offset).update(from: logvar.base, count: count) }
+  private func label(_ i: Int) -> Int {
+    guard let label = source.label(i) else { return -1 }
+    guard let labels, labels.indices.contains(label) else { return label }
+    return labels[label]
+  }
+
+  private func image(_ i: Int) throws -> ImageBuffer {
+    let image = try source.image(i)
+    let shape = writer.description.latentShape
+    try firstStage.check(image.size, latentShape: shape, place: source.place(i))
+    return image
+  }
+
+  private func mask(_ i: Int) throws -> LabelMap {
+    let plane = writer.description.masks!
+    guard let map = try source.map(i) else {
+      throw UserError(
+        .badData, source.place(i), found: "no label map", expected: "one for every picture")
+    }
+    guard map.height == plane.height, map.width == plane.width else {
+      throw UserError(
+        .badData, source.place(i), found: "a label map of \(map.width)×\(map.height)",
+        expected: "\(plane.width)×\(plane.height)",
+        advice: "give --size to crop and scale pictures and maps to one size")
+    }
+    return map
   }
 }
 
-/// Rows of one shard under way.
-private struct Moments {
-  let mean: Storage
-  let logvar: Storage?
+extension ImageBuffer {
+  /// The short side becomes `side`, the long one follows; bicubic, antialiased.
+  public func lowResolution(_ side: Int) -> ImageBuffer {
+    let size = size.lowResolution(side)
+    return resized(width: size.width, height: size.height, .bicubic)
+  }
+}
 
-  init(_ count: Int, withLogvar: Bool) {
-    mean = Storage(count: count)
-    logvar = withLogvar ? Storage(count: count) : nil
+extension ImageSize {
+  public func lowResolution(_ side: Int) -> ImageSize {
+    let short = min(width, height)
+    return ImageSize(width: width * side / short, height: height * side / short)
+  }
+}
+
+/// Rows under way, of images and, where wanted, of their mirror images.
+private final class MomentBuffers {
+  final class Rows {
+    let mean: Storage
+    let logvar: Storage?
+
+    init(_ count: Int, withLogvar: Bool) {
+      mean = Storage(count: count)
+      logvar = withLogvar ? Storage(count: count) : nil
+    }
+
+    var rows: MomentRows { MomentRows(mean: mean.base, logvar: logvar?.base) }
+  }
+
+  let rowCount: Int
+  let straight: Rows
+  let flipped: Rows?
+
+  init(_ count: Int, _ rowCount: Int, _ d: LatentCacheDescription) {
+    self.rowCount = rowCount
+    straight = Rows(count * rowCount, withLogvar: d.hasLogvar)
+    flipped = d.hasFlips ? Rows(count * rowCount, withLogvar: d.hasLogvar) : nil
+  }
+
+  /// - Parameter row: of the first image.
+  func encode(_ images: [ImageBuffer], with stage: FirstStage, at row: Int) {
+    put(stage.encode(images), images.count, into: straight, at: row)
+    guard let flipped else { return }
+    put(
+      stage.encode(images.map { $0.flippedHorizontally() }), images.count, into: flipped, at: row)
+  }
+
+  private func put(
+    _ moments: (mean: Tensor, logvar: Tensor?), _ images: Int, into rows: Rows, at row: Int
+  ) {
+    let count = images * rowCount
+    (rows.mean.base + row * rowCount).update(from: moments.mean.base, count: count)
+    if let logvar = moments.logvar {
+      (rows.logvar!.base + row * rowCount).update(from: logvar.base, count: count)
+    }
   }
 }

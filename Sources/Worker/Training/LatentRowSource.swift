@@ -13,13 +13,13 @@ public struct LatentBatch {
   public var labels: [Int]?
 }
 
-/// Where a rank's rows come from. Both sources give the same numbers.
+/// Where a rank's rows come from. All sources give the same numbers.
 public protocol LatentRowSource {
   /// Collective over all ranks: the rows of this rank's micro-batches of one step.
   ///
-  /// - Parameters:
-  ///   - requests: for every rank its micro-batches of (sample index, flipped).
-  func rows(_ requests: [[[LatentRequest]]]) throws -> [LatentBatch]
+  /// - Parameter requests: of any step: for every rank its micro-batches of (sample index,
+  ///   flipped). Asked for each step once, in order, this one's or later ones' too.
+  func rows(step: Int, _ requests: (Int) -> [[[LatentRequest]]]) throws -> [LatentBatch]
 }
 
 public struct LatentRequest: Equatable, Sendable {
@@ -42,8 +42,10 @@ public struct LocalRows: LatentRowSource {
     self.rank = rank
   }
 
-  public func rows(_ requests: [[[LatentRequest]]]) throws -> [LatentBatch] {
-    requests[rank].map { read(cache, $0) }
+  public func rows(
+    step: Int, _ requests: (Int) -> [[[LatentRequest]]]
+  ) throws -> [LatentBatch] {
+    requests(step)[rank].map { read(cache, $0) }
   }
 }
 
@@ -71,7 +73,10 @@ public struct ScatteredRows: LatentRowSource {
     (elements, hasLogvar, hasLabels) = (Int(facts[0]), facts[1] == 1, facts[2] == 1)
   }
 
-  public func rows(_ requests: [[[LatentRequest]]]) throws -> [LatentBatch] {
+  public func rows(
+    step: Int, _ requests: (Int) -> [[[LatentRequest]]]
+  ) throws -> [LatentBatch] {
+    let requests = requests(step)
     if communicator.rank == 0 {
       for peer in 1..<max(1, communicator.size) {
         for micro in requests[peer] {
@@ -117,6 +122,7 @@ private func read(_ cache: LatentCache, _ requests: [LatentRequest]) -> LatentBa
     indices: requests.map(\.index), mean: [Float](repeating: 0, count: requests.count * n),
     logvar: d.hasLogvar ? [Float](repeating: 0, count: requests.count * n) : nil,
     labels: d.hasLabels ? [] : nil)
+  for request in requests { cache.willNeed(request.index, flipped: request.flipped) }
   for (i, request) in requests.enumerated() {
     let row = cache.row(request.index, flipped: request.flipped)
     batch.mean.replaceSubrange(

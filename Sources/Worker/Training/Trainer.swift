@@ -59,7 +59,7 @@ public final class Trainer {
   public func step(requests: RunRequests = []) throws -> StepReport {
     let index = optimizer.step
     let local = optimizer.exchange.localMicroBatches
-    let batches = try source.rows(self.requests(step: index))
+    let batches = try source.rows(step: index) { self.requests(step: $0) }
     return try optimizer.step(
       learningRate: plan.schedule.rate(step: index, base: plan.learningRate), requests: requests
     ) { k in
