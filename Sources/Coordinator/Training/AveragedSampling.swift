@@ -21,12 +21,7 @@ final class AveragedSampling {
     (self.config, self.trainer, scale) = (config, trainer, Float(data.scale))
     network = Network(trainer.network.specification)
     network.store.allocate(training: false)
-    firstStage = try run.job.communicator.together {
-      switch config.firstStage.stage {
-      case .identity: FirstStage.identity
-      case .autoencoder(let path): try FirstStage.autoencoder(path)
-      }
-    }
+    firstStage = try run.job.communicator.together { try config.firstStage.open() }
   }
 
   /// Noise is a function of the run's seed and the sample's index: the same at every step.
