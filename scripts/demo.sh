@@ -83,7 +83,7 @@ step scripts/run.sh "$ranks" latentflow sample $run --count 512 --labels uniform
 
 phase "solvers at equal steps on $ranks ranks"
 rm -rf $run/sweep
-step scripts/run.sh "$ranks" latentflow sweep $run --count 512 --steps 10 --guidance 1 \
+step scripts/run.sh "$ranks" latentflow sweep $run --count 512 --steps 10 --labels all \
   --solvers euler,heun,rk4,ab2,dpmpp_2m \
   --reference data/shapes-heldout --features-of models/shapes-autoencoder \
   --out $run/sweep >/dev/null

@@ -91,6 +91,18 @@ struct FrechetTests {
     #expect(relative(interval.upper - interval.lower, 3.92 * deviation) < 0.25)
   }
 
+  @Test("the interval ends where distances do, at 0")
+  func lowerEnd() {
+    let features = Philox(seed: 2, stream: .noise).normal([64, 2])
+    for i in 0..<64 { features.base[2 * i] *= 40 }
+    let interval = FrechetInterval(
+      features: features, itemRows: 4,
+      reference: FeatureMoments(count: 0, mean: [0, 0], covariance: [1600, 0, 0, 1]))
+    // Even about the estimate it would begin below.
+    #expect(interval.upper > 2 * interval.estimate && interval.estimate > 0, "\(interval)")
+    #expect(interval.lower == 0)
+  }
+
   private static let wrong: [([Double], [Double], String)] = [
     ([0, 0, 0], [1, 0, 0, 0, 1, 0, 0, 0, 1], "statistics of 3 features; expected 2 features"),
     ([0, .nan], [1, 0, 0, 1], "mean, element 1: nan"),
