@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The main job from nothing: installs what is missing, builds, draws an image set, encodes it to
 # latents, trains a class-conditional DiT by flow matching on 2 ranks, samples with it on the same
-# ranks, and names the pictures and the figures.
+# ranks, names the pictures and the figures, and ends with a table of solvers.
 #
 #   scripts/demo.sh              everything; a run that was interrupted goes on where it stopped
 #   scripts/demo.sh --again      from the start: removes runs/demo and the demo's data
@@ -23,14 +23,17 @@ phase() { printf '\n[%s, +%d s] %s\n' "$(date +%H:%M:%S)" $((SECONDS - started))
 # Runs a command of the demo and writes it down for the summary.
 step() {
   echo "$*" >>"$commands"
-  echo "+ $*"
+  echo "+ $*" >&2
   "$@"
 }
 
 judge() {
+  local sweep=()
+  [[ -f $run/sweep/sweep.json ]] && sweep=(--sweep $run/sweep/sweep.json)
   scripts/run.sh 1 latentflow dataset judge $run/guided --unguided $run/unguided \
     --reference data/shapes-heldout --autoencoder models/shapes-autoencoder \
-    --run $run --grid $run/grid.png --commands $commands --out $run/summary.json
+    --run $run --grid $run/grid.png --commands $commands --out $run/summary.json \
+    "${sweep[@]}"
 }
 
 case "${1:-}" in
@@ -77,6 +80,13 @@ step scripts/run.sh "$ranks" latentflow sample $run --count 256 --labels all --c
   --solver heun --steps 20 --out $run/guided --grid $run/grid.png
 step scripts/run.sh "$ranks" latentflow sample $run --count 512 --labels uniform --cfg 1 \
   --solver heun --steps 20 --out $run/unguided
+
+phase "solvers at equal steps on $ranks ranks"
+rm -rf $run/sweep
+step scripts/run.sh "$ranks" latentflow sweep $run --count 512 --steps 10 --guidance 1 \
+  --solvers euler,heun,rk4,ab2,dpmpp_2m \
+  --reference data/shapes-heldout --features-of models/shapes-autoencoder \
+  --out $run/sweep >/dev/null
 
 phase "figures, $((SECONDS - started)) s after the build"
 judge

@@ -53,7 +53,8 @@ public struct FrechetInterval: Equatable, Sendable {
     let squares = shifts.reduce(0.0) { $0 + ($1 - mean) * ($1 - mean) }
     let tail = (1 - confidence) / 2
     self.estimate = estimate
-    lower = estimate + quantile(shifts, tail)
+    // To first order the interval is even about the estimate, where the distance ends at 0.
+    lower = max(0, estimate + quantile(shifts, tail))
     upper = estimate + quantile(shifts, 1 - tail)
     standardError = (squares / Double(resamples - 1)).squareRoot()
   }

@@ -27,7 +27,8 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     (self.wrapper, self.command) = (wrapper, command)
   }
 
-  static let all = configurations + runFolders + caches + pictures + sampling + disks
+  static let all =
+    configurations + runFolders + caches + pictures + sampling + references + disks
 }
 
 private let fixtures = "\(Workshop.repository)/Tests/Fixtures/files"

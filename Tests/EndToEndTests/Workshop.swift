@@ -117,13 +117,17 @@ let launchEnvironment = [
   "OMP_NUM_THREADS": "1", "OMP_PROC_BIND": "false", "OMP_WAIT_POLICY": "passive",
 ]
 
+private let threadedCommands: Set<String> = [
+  "train", "encode", "sample", "evaluate", "statistics", "sweep", "bound",
+]
+
 /// Runs the built `latentflow`; the arguments get `--threads 1` where the command takes it.
 @discardableResult
 func latentflow(
   _ arguments: [String], ranks: Int = 1, environment: [String: String] = [:],
   under wrapper: [String] = []
 ) throws -> Outcome {
-  let threaded = ["train", "encode", "sample", "evaluate", "bound"].contains(arguments[0]) ? ["--threads", "1"] : []
+  let threaded = threadedCommands.contains(arguments[0]) ? ["--threads", "1"] : []
   let clock = ContinuousClock()
   let start = clock.now
   let run = try runProcess(

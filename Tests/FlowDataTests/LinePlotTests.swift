@@ -43,6 +43,32 @@ import Testing
     #expect(LinePlot(title: "", xLabel: "", yLabel: "", curves: []).draw().width == 960)
   }
 
+  @Test("numbers stand at a narrow axis too, and the eighth curve is told from the first")
+  func narrow() throws {
+    func draw(_ curves: [LinePlot.Curve]) -> ImageBuffer {
+      LinePlot(title: "", xLabel: "", yLabel: "", curves: curves).draw(width: 800, height: 500)
+    }
+    /// Grid lines across the frame: rows whose light grey reaches over half of it.
+    func lines(_ image: ImageBuffer) -> Int {
+      (0..<image.height).count { y in
+        (0..<image.width).count { image[$0, y] == SIMD3(225, 225, 225) } > 250
+      }
+    }
+    for (low, high) in [(10.0, 10.4), (2.0, 4.0), (6.0, 17.0), (1.0, 90.0), (0.01, 1000.0)] {
+      let found = lines(draw([LinePlot.Curve("a", [(10, low), (20, high)])]))
+      #expect((3...8).contains(found), "\(low) to \(high): \(found)")
+    }
+    #expect(draw([LinePlot.Curve("a", [(5, 5)])]).width == 800)
+    let eight = (0..<8).map { LinePlot.Curve("x", [(Double($0 + 1), Double($0 + 1))]) }
+    let image = draw(eight)
+    let first = try #require(extent(of: blue, in: image, before: 160))
+    let last = try #require(extent(of: blue, in: image, before: 690))
+    #expect(first.x.count == 7 && last.x.count > 300)
+    #expect(last.y.lowerBound < first.y.lowerBound)
+    let (x, y) = (last.x.upperBound, last.y.lowerBound)
+    #expect(image[x, y] == blue && image[x - 5, y + 5] != blue)
+  }
+
   @Test("a title is written in letters of its own")
   func letters() {
     func title(_ text: String) -> ImageBuffer {

@@ -30,14 +30,16 @@ struct SolverSweepTests {
     ).map(\.image)
     let sweep = SolverSweep(
       solvers: [.rungeKutta(.euler), .adamsBashforth(order: 2), .rungeKutta(.bosh3)],
-      steps: [2, 16], tolerances: [1e-1, 1e-4], guidance: [1, 2], count: 6)
-    let rows = try #require(
-      try sweep.run(network, .identity, plan, rank) { samples in
-        let differences = zip(samples, exact).flatMap { sample, image in
-          zip(sample.image.pixels, image.pixels).map { abs(Double($0) - Double($1)) }
-        }
-        return [differences.reduce(0, +) + 0.5, Double(samples.count)]
-      })
+      steps: [2, 16], tolerances: [1e-1, 1e-4], guidance: [1, 2])
+    let rows = try sweep.rows(plan) { setting, plan in
+      let samples = try #require(try Sampler(network, .identity, plan).images(count: 6, rank))
+      let differences = zip(samples, exact).flatMap { sample, image in
+        zip(sample.image.pixels, image.pixels).map { abs(Double($0) - Double($1)) }
+      }
+      return setting.row(
+        evaluations: Double(samples.reduce(0) { $0 + $1.evaluations }) / 6, imagesPerSecond: 1,
+        distances: [differences.reduce(0, +) + 0.5, Double(samples.count)])
+    }
     #expect(rows.count == 12)
     #expect(rows.map(\.solver).prefix(6) == ["euler", "euler", "ab2", "ab2", "bosh3", "bosh3"])
     #expect(rows.prefix(4).map(\.evaluations) == [2, 16, 3, 17])
@@ -48,6 +50,6 @@ struct SolverSweepTests {
     #expect(rows[7].distances[0] > rows[1].distances[0])
     let plot = SolverSweep.plot(rows, column: 0, title: "sweep", named: "L1")
     #expect(plot.curves.count == 6 && plot.curves.allSatisfy { $0.points.count == 2 })
-    #expect(plot.curves[0].name == "euler cfg 1.0")
+    #expect(plot.curves[0].name == "euler, cfg 1")
   }
 }

@@ -22,7 +22,7 @@ public struct LatentFlow: ParsableCommand {
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
       SampleCommand.self, EvaluateCommand.self, StatisticsCommand.self, CompareCommand.self,
-      BoundCommand.self,
+      SweepCommand.self, BoundCommand.self,
       InspectCommand.self, ConvertCommand.self, DebugCommand.self,
       BenchCommand.self, ConfigCommand.self, ImportConfigCommand.self,
     ])

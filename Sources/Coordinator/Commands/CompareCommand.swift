@@ -23,14 +23,15 @@ struct CompareCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "What may differ, between commas: count, seed, solver, guidance, labels, weights, codec, "
-        + "pixels, resize, features, features-hash, reference."))
+        + "pixels, resize, features, features-hash, patches, reference, reference-count, settings."
+    ))
   var vary: String?
   @OptionGroup var output: OutputOptions
 
   func run() throws {
     let comparison = Comparison(
       first: try EvaluationReport.read(a), second: try EvaluationReport.read(b))
-    let names = comparison.first.provenance.comparable.map(\.name)
+    let names = comparison.names
     let varied = try Set(
       (vary ?? "").split(separator: ",").map { word in
         guard names.contains(String(word)) else {

@@ -41,6 +41,8 @@ struct JudgeCommand: ParsableCommand {
   var grid: String?
   @Option(help: "A file of the commands that made all this, a line each, for the summary.")
   var commands: String?
+  @Option(help: "The sweep.json of a comparison of solvers, for the summary.")
+  var sweep: String?
   @Option(help: "Write the summary here, as JSON.")
   var out: String?
   @OptionGroup var threading: ThreadOptions
@@ -66,6 +68,13 @@ struct JudgeCommand: ParsableCommand {
         summary.sampleImagesPerSecond = try record(of: unguided)?.imagesPerSecond
       }
       if let runFolder { try summary.addTraining(EventLog.read(runFolder + "/events.jsonl")) }
+      if let sweep {
+        guard let report = SweepReport.read(sweep) else {
+          throw UserError(
+            .missingInput, sweep, found: "no report", expected: "what `latentflow sweep` wrote")
+        }
+        summary.sweep = report
+      }
       summary.grid = grid
       if let commands {
         try Preflight.requireFile(commands, "a file of commands")
@@ -167,6 +176,7 @@ struct DemoSummary: Codable {
   var trainImagesPerSecond: Double?
   var sampleImagesPerSecond: Double?
   var grid: String?
+  var sweep: SweepReport?
   var checkpointHash: String?
   var commands: [String] = []
   var verdicts: [Verdict] = []
@@ -176,7 +186,7 @@ struct DemoSummary: Codable {
 
   private enum CodingKeys: String, CodingKey {
     case labelAccuracy, frechetRatio, trainSeconds, trainImagesPerSecond, sampleImagesPerSecond
-    case grid, checkpointHash, commands, verdicts
+    case grid, sweep, checkpointHash, commands, verdicts
   }
 
   init() {}
@@ -188,6 +198,7 @@ struct DemoSummary: Codable {
     trainImagesPerSecond = try c.decodeIfPresent(Double.self, forKey: .trainImagesPerSecond)
     sampleImagesPerSecond = try c.decodeIfPresent(Double.self, forKey: .sampleImagesPerSecond)
     grid = try c.decodeIfPresent(String.self, forKey: .grid)
+    sweep = try c.decodeIfPresent(SweepReport.self, forKey: .sweep)
     checkpointHash = try c.decodeIfPresent(String.self, forKey: .checkpointHash)
     commands = try c.decode([String].self, forKey: .commands)
     verdicts = try c.decode([Verdict].self, forKey: .verdicts)
@@ -201,6 +212,7 @@ struct DemoSummary: Codable {
     try c.encodeIfPresent(trainImagesPerSecond, forKey: .trainImagesPerSecond)
     try c.encodeIfPresent(sampleImagesPerSecond, forKey: .sampleImagesPerSecond)
     try c.encodeIfPresent(grid, forKey: .grid)
+    try c.encodeIfPresent(sweep, forKey: .sweep)
     try c.encodeIfPresent(checkpointHash, forKey: .checkpointHash)
     try c.encode(commands, forKey: .commands)
     try c.encode(verdicts, forKey: .verdicts)
@@ -248,6 +260,7 @@ struct DemoSummary: Codable {
     }
     if let grid { lines.append("pictures          \(grid)") }
     if let file { lines.append("all of it         \(file)") }
-    return lines.joined(separator: "\n") + "\n"
+    let table = sweep.map { "\n\($0.text)" } ?? ""
+    return lines.joined(separator: "\n") + "\n" + table
   }
 }

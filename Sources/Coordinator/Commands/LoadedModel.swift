@@ -111,8 +111,10 @@ struct SamplingRecord: Codable {
     return ((try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}") + "\n"
   }
 
-  func summary(out: String?, grid: String?) -> String {
-    let places = [grid.map { "grid: \($0)" }, out.map { "pictures: \($0)" }].compactMap(\.self)
+  func summary(out: String?, grid: String?, npz: String?) -> String {
+    let places = [
+      grid.map { "grid: \($0)" }, npz.map { "batch: \($0)" }, out.map { "pictures: \($0)" },
+    ].compactMap(\.self)
     return String(
       format: "%d samples in %.1f s, %.1f images/s; %@; guidance %g; %.1f evaluations each\n",
       count, seconds, imagesPerSecond, solver, guidance, evaluationsMean)

@@ -17,6 +17,7 @@ struct SampleCommand: ParsableCommand {
 
       Examples:
         scripts/run.sh 2 latentflow sample runs/demo --count 64 --grid grid.png --cfg 2
+        mpirun -np 8 latentflow sample runs/demo --count 50000 --npz samples.npz
         latentflow sample runs/demo --count 16 --labels 3 --solver dopri5 --rtol 1e-4 --out s
         latentflow sample test_args/celeb256_dit.txt --weights model_475.pth \\
           --autoencoder sd-vae-ft-mse --count 16 --grid faces.png
@@ -32,6 +33,8 @@ struct SampleCommand: ParsableCommand {
   var count = 1
   @Option(help: "A new or empty folder for single PNGs.")
   var out: String?
+  @Option(help: "All samples as one batch of the ADM suite: arr_0 pixels, arr_1 labels.")
+  var npz: String?
   @Option(help: "A PNG with all samples, row by row.")
   var grid: String?
   @Option(help: "Columns of the grid. (default: a square)")
@@ -43,8 +46,9 @@ struct SampleCommand: ParsableCommand {
 
   func validate() throws {
     guard count > 0 else { throw ValidationError("--count \(count): expected at least 1.") }
-    guard out != nil || grid != nil || strips.isAsked else {
-      throw ValidationError("give --out FOLDER, --grid FILE, or another result.")
+    guard out != nil || grid != nil || npz != nil || strips.isAsked else {
+      throw ValidationError(
+        "give one or more of --out FOLDER, --grid, --npz, --strip and --trajectory FILE.")
     }
     if let columns, columns < 1 {
       throw ValidationError("--columns \(columns): expected at least 1.")
@@ -57,13 +61,13 @@ struct SampleCommand: ParsableCommand {
       try job.communicator.together {
         guard job.isCoordinator else { return }
         if let out { try Preflight.requireEmptyOrNew(out) }
-        if let grid {
-          try Preflight.requireWritableFolder(parentFolder(of: grid))
+        for file in [grid, npz].compactMap(\.self) {
+          try Preflight.requireWritableFolder(parentFolder(of: file))
         }
         try strips.checkPlaces()
       }
       try strips.draw(job, loaded, plan, count: count)
-      if out != nil || grid != nil { try draw(job, loaded, plan) }
+      if out != nil || grid != nil || npz != nil { try draw(job, loaded, plan) }
     }
   }
 
@@ -93,7 +97,8 @@ struct SampleCommand: ParsableCommand {
       let record = SamplingRecord(
         loaded, plan, done, seconds: seconds, ranks: job.communicator.size)
       try write(done, record)
-      try StandardOutput.write(output.json ? record.json : record.summary(out: out, grid: grid))
+      try StandardOutput.write(
+        output.json ? record.json : record.summary(out: out, grid: grid, npz: npz))
     }
   }
 
@@ -102,6 +107,7 @@ struct SampleCommand: ParsableCommand {
       let width = columns ?? Int(Double(samples.count).squareRoot().rounded(.up))
       try ImageGrid(columns: width).compose(samples.map(\.image)).writePNG(to: grid)
     }
+    if let npz { try SampleBatch.write(samples, to: npz) }
     guard let out else { return }
     if samples[0].label != nil {
       let rows = samples.map { "\(fileName($0.index)),\($0.label!)\n" }
@@ -112,4 +118,22 @@ struct SampleCommand: ParsableCommand {
   }
 
   private func fileName(_ index: Int) -> String { String(format: "%06d.png", index) }
+}
+
+/// The sample batches that the evaluation suite of ADM (Dhariwal & Nichol 2021) reads.
+enum SampleBatch {
+  /// Writes arr_0, uint8 [N, H, W, 3], and for labelled samples arr_1, int64 [N].
+  static func write(_ samples: [FinishedSample], to path: String) throws {
+    let size = samples[0].image.size
+    var arrays: [NumPyWriter.Array] = [
+      .init(
+        "arr_0", [samples.count, size.height, size.width, 3],
+        bytes: samples.flatMap(\.image.pixels))
+    ]
+    let labels = samples.compactMap(\.label)
+    if labels.count == samples.count {
+      arrays.append(.init("arr_1", [labels.count], ints: labels.map { Int64($0) }))
+    }
+    try NumPyWriter.write(arrays, toArchive: path)
+  }
 }

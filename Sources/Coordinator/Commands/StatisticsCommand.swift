@@ -46,26 +46,32 @@ struct StatisticsCommand: ParsableCommand {
     try Job.run(threading) { job in
       let (extractor, source) = try job.communicator.together {
         if job.isCoordinator { try Preflight.requireWritableFolder(parentFolder(of: out)) }
-        return (
-          try judging.extractor(firstStage: nil),
-          try ReferenceImages(data, size: size, count: count)
-        )
+        let source = try ReferenceImages(data, size: size, count: count)
+        try judging.requireFit(try source.source.size(0), of: "pictures of \(data)")
+        return (try judging.extractor(firstStage: nil), source)
       }
       let found = try source.features(
-        extractor, job, folder: work ?? out + ".work", itemSize: Self.itemSize)
+        FeatureWork(job: job, extractor: extractor, patches: judging.patches),
+        folder: work ?? out + ".work", itemSize: Self.itemSize)
       try job.communicator.together {
         guard let found else { return }
-        let moments = found.moments
-        try NumPyWriter.write(
-          [
-            .init("mu", [moments.dimension], doubles: moments.mean),
-            .init("sigma", [moments.dimension, moments.dimension], doubles: moments.covariance),
-          ], toArchive: out)
+        try found.moments.write(toArchive: out)
         if work == nil { try Disk.local.remove(out + ".work") }
         try StandardOutput.write(
           "\(source.count) pictures, \(extractor.name): \(out)\n")
       }
     }
+  }
+}
+
+extension FeatureMoments {
+  /// pytorch-fid's `mu` and `sigma`.
+  func write(toArchive path: String) throws {
+    try NumPyWriter.write(
+      [
+        .init("mu", [dimension], doubles: mean),
+        .init("sigma", [dimension, dimension], doubles: covariance),
+      ], toArchive: path)
   }
 }
 
@@ -92,22 +98,23 @@ struct ReferenceImages {
 
   /// Collective: features of all pictures; nil on other ranks than 0.
   func features(
-    _ extractor: FeatureExtractor, _ job: Job, folder: String, itemSize: Int
+    _ work: FeatureWork, folder: String, itemSize: Int
   ) throws -> ReferenceStatistics? {
-    let fingerprint = try job.communicator.together {
-      job.isCoordinator ? try source.fingerprint() : ""
+    let fingerprint = try work.job.communicator.together {
+      work.job.isCoordinator ? try source.fingerprint() : ""
     }
-    let content = "\(fingerprint)\n\(extractor.name)\n\(extractor.hash)\n\(itemSize)\n"
-    let hash = Array(content.utf8).withUnsafeBytes { sha256Hex(of: $0) }
-    let work = FeatureWork(job: job, extractor: extractor)
-    let (rows, _, _) = try work.run(
-      FeatureRun(extractor, source, itemSize: itemSize), folder: "\(folder)/\(hash.prefix(16))",
-      itemSize: itemSize, count: count, "features of \(path)")
-    return try job.communicator.together {
-      try rows.map {
+    let hash = Array("\(fingerprint)\n\(work.key)\n\(itemSize)\n".utf8)
+      .withUnsafeBytes { sha256Hex(of: $0) }
+    let done = try work.run(
+      FeatureRun(work.extractor, patches: work.patches, source, itemSize: itemSize),
+      folder: "\(folder)/\(hash.prefix(16))", itemSize: itemSize, count: count,
+      "features of \(path)")
+    return try work.job.communicator.together {
+      try done.rows.map {
         ReferenceStatistics(
           path: path, hash: fingerprint,
-          features: try $0.features(dimension: extractor.dimension).features)
+          features: try $0.features(dimension: work.extractor.dimension).features,
+          count: count)
       }
     }
   }

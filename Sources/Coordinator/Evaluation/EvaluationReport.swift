@@ -33,12 +33,7 @@ struct EvaluationReport: Codable, Equatable {
     }
   }
 
-  var json: String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    return ((try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}") + "\n"
-  }
+  var json: String { reportJSON(self) }
 }
 
 /// Everything that a figure depends on.
@@ -62,6 +57,8 @@ struct Provenance: Codable, Equatable {
   var resize: String
   var features: String
   var featuresHash: String
+  /// Crops that were judged; nil: whole pictures.
+  var patches: String?
   var reference: String
   var referenceHash: String
   var referenceCount: Int?
@@ -79,16 +76,20 @@ struct Provenance: Codable, Equatable {
       ("count", "\(count)"), ("seed", "\(seed)"), ("solver", solver), ("guidance", guidance),
       ("labels", labels), ("weights", weights), ("codec", codecHash), ("pixels", pixels),
       ("resize", resize), ("features", features), ("features-hash", featuresHash),
-      ("reference", referenceHash),
+      ("patches", patches ?? "none"), ("reference", referenceHash),
+      ("reference-count", referenceCount.map { "\($0)" } ?? "not known"),
     ]
   }
 }
 
 extension Provenance {
+  /// - Parameters:
+  ///   - evaluations: of the field for each sample.
+  ///   - seconds, computed: what this call took, and how many samples it drew itself.
   init(
-    _ loaded: LoadedModel, _ plan: SamplingPlan, _ evaluations: [Int], _ pixels: PixelPipeline,
-    _ extractor: FeatureExtractor, _ reference: ReferenceStatistics, _ job: Job, trained: Bool,
-    seconds: Double, computed: Int
+    _ loaded: LoadedModel, _ plan: SamplingPlan, evaluations: [Int], _ pixels: PixelPipeline,
+    _ work: FeatureWork, _ reference: ReferenceStatistics, trained: Bool, seconds: Double,
+    computed: Int
   ) {
     model = loaded.file
     modelHash = loaded.hash
@@ -103,15 +104,16 @@ extension Provenance {
     evaluationsMean = Double(evaluations.reduce(0, +)) / Double(max(1, evaluations.count))
     codecHash = loaded.firstStage.hash
     self.pixels = pixels.description
-    resize = extractor.resize
-    features = extractor.name
-    featuresHash = extractor.hash
+    resize = work.extractor.resize
+    features = work.extractor.name
+    featuresHash = work.extractor.hash
+    patches = work.patches?.text
     self.reference = reference.path
     referenceHash = reference.hash
     referenceCount = reference.count
     version = LatentFlow.version
-    ranks = job.communicator.size
-    threadsPerRank = job.threads
+    ranks = work.job.communicator.size
+    threadsPerRank = work.job.threads
     self.seconds = seconds
     imagesPerSecond = seconds > 0 ? Double(computed) / seconds : 0
     date = ISO8601DateFormatter().string(from: Date())
@@ -135,7 +137,8 @@ extension EvaluationReport {
     return table.text()
       + "\(p.count) samples, seed \(p.seed); \(p.solver); guidance \(p.guidance); "
       + String(format: "%.1f evaluations each\n", p.evaluationsMean)
-      + "\(p.features); \(p.pixels); reference \(p.reference)\nall of it: \(file)\n"
+      + "\(p.features); \(p.patches.map { "crops, \($0); " } ?? "")\(p.pixels); "
+      + "reference \(p.reference)\nall of it: \(file)\n"
   }
 }
 
@@ -147,10 +150,23 @@ struct Comparison {
   ///
   /// - Parameter varied: names of what is meant to differ.
   func differences(except varied: Set<String>) -> [String] {
-    zip(first.provenance.comparable, second.provenance.comparable).compactMap { a, b in
+    let made = zip(first.provenance.comparable, second.provenance.comparable).compactMap { a, b in
       a.value == b.value || varied.contains(a.name) ? nil : "\(a.name): \(a.value) | \(b.value)"
     }
+    if varied.contains(Self.settingsName) { return made }
+    let settings = first.figures.keys.sorted().compactMap { name -> String? in
+      guard let a = first.figures[name], let b = second.figures[name], a.settings != b.settings
+      else { return nil }
+      return "\(name): \(a.settings ?? "no interval") | \(b.settings ?? "no interval")"
+    }
+    return made + settings
   }
+
+  /// What `--vary` calls the settings of single figures.
+  static let settingsName = "settings"
+
+  /// Everything that `--vary` can name.
+  var names: [String] { first.provenance.comparable.map(\.name) + [Self.settingsName] }
 
   /// Figures that both hold, with their difference.
   var rows: [(name: String, first: Double, second: Double, difference: Double, note: String)] {

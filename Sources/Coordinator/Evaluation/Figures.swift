@@ -1,3 +1,5 @@
+import ArgumentParser
+import Diagnostics
 import FlowMetrics
 import FlowTensor
 import Worker
@@ -12,50 +14,126 @@ enum FigureKind: String, CaseIterable {
   var needsRealFeatures: Bool { self == .kid || self == .precisionRecall }
 }
 
+/// `--figures` and what they depend on.
+struct FigureOptions: ParsableArguments {
+  /// Bińkowski et al. 2018, arXiv 1801.01401.
+  static let standardSubset = 1_000
+
+  @Option(
+    name: .customLong("figures"),
+    help: "Between commas: \(FigureKind.allCases.map(\.rawValue).joined(separator: ", ")).")
+  var names = "frechet"
+  @Option(help: "Vectors of a subset of KID. (default: 1000, or all where there are fewer)")
+  var kidSubset: Int?
+  @Option(help: "The neighbour that the balls of precision and recall reach to.")
+  var neighbor = 3
+
+  func validate() throws {
+    if let kidSubset, kidSubset < 2 {
+      throw ValidationError("--kid-subset \(kidSubset): expected at least 2.")
+    }
+    guard neighbor >= 1 else {
+      throw ValidationError("--neighbor \(neighbor): expected at least 1.")
+    }
+    guard try !kinds().isEmpty else { throw ValidationError("--figures: name at least one.") }
+  }
+
+  func kinds() throws -> [FigureKind] {
+    try names.split(separator: ",").map { word in
+      guard let kind = FigureKind(rawValue: String(word)) else {
+        let names = FigureKind.allCases.map(\.rawValue)
+        let near = nearestName(to: String(word), among: names)
+        throw ValidationError(
+          "--figures \(word): unknown"
+            + (near.map { "; did you mean \($0)?" }
+              ?? "; expected \(names.joined(separator: ", "))."))
+      }
+      return kind
+    }
+  }
+
+  /// Whether there are enough feature vectors for every figure.
+  ///
+  /// - Parameter real: vectors of the reference; nil where it is stored moments.
+  func check(_ extractor: FeatureExtractor, samples: Int, real: Int?) throws {
+    let kinds = try kinds()
+    if kinds.contains(.inceptionScore), !extractor.isInception {
+      throw UserError(
+        .usage, "--figures", found: "inception-score on \(extractor.name)",
+        expected: "--inception FILE: the score is of that network's classes")
+    }
+    guard let real else {
+      guard let kind = kinds.first(where: \.needsRealFeatures) else { return }
+      throw UserError(
+        .usage, "--figures", found: "\(kind.rawValue) with stored moments",
+        expected: "a data set as --reference: this figure needs the real images")
+    }
+    let fewest = min(samples, real)
+    let counts = "\(samples) samples and \(real) real images"
+    if let kidSubset, kinds.contains(.kid), kidSubset > fewest {
+      throw UserError(
+        .usage, "--kid-subset", found: "\(kidSubset) of \(counts)", expected: "at most \(fewest)")
+    }
+    if kinds.contains(.precisionRecall), neighbor >= fewest {
+      throw UserError(
+        .usage, "--neighbor", found: "neighbour \(neighbor) among \(counts)",
+        expected: "more than \(neighbor) of each")
+    }
+  }
+}
+
 /// Computes figures from features on rank 0.
 struct FigureComputation {
   let extractor: FeatureExtractor
+  let patches: PatchCrops?
+  let options: FigureOptions
   let reference: ReferenceStatistics
-  let itemSize: Int
+  /// Rows of a work item.
+  let itemRows: Int
   let seed: UInt64
 
+  /// The name under which the Fréchet distance is reported.
+  var distanceName: String { (patches == nil ? "" : "patch-") + extractor.distanceName }
+
   /// - Parameter features: of the samples in index order, [N, D]
-  func callAsFunction(
-    _ features: Tensor, _ kinds: [FigureKind]
-  ) -> [String: EvaluationReport.Figure] {
+  func callAsFunction(_ features: Tensor) throws -> [String: EvaluationReport.Figure] {
     var figures: [String: EvaluationReport.Figure] = [:]
-    for kind in kinds {
+    let prefix = patches == nil ? "" : "patch-"
+    for kind in try options.kinds() {
       switch kind {
-      case .frechet: figures[extractor.distanceName] = frechet(features)
-      case .kid: figures[extractor.isInception ? "KID" : "kernel distance"] = kernel(features)
+      case .frechet: figures[distanceName] = frechet(features)
+      case .kid:
+        figures[prefix + (extractor.isInception ? "KID" : "kernel distance")] = kernel(features)
       case .precisionRecall:
         guard let real = reference.features else { continue }
-        let found = PrecisionRecall(real: real, fake: features)
-        figures["precision"] = .init(value: found.precision, settings: "3 neighbours")
-        figures["recall"] = .init(value: found.recall, settings: "3 neighbours")
-      case .inceptionScore: figures["inception score"] = score(features)
+        let found = PrecisionRecall(real: real, fake: features, neighbor: options.neighbor)
+        let settings = "neighbour \(options.neighbor)"
+        figures[prefix + "precision"] = .init(value: found.precision, settings: settings)
+        figures[prefix + "recall"] = .init(value: found.recall, settings: settings)
+      case .inceptionScore: figures[prefix + "inception score"] = score(features)
       }
     }
     return figures
   }
 
-  private func frechet(_ features: Tensor) -> EvaluationReport.Figure {
-    guard features.shape[0] > itemSize else {
+  func frechet(_ features: Tensor) -> EvaluationReport.Figure {
+    guard features.shape[0] > itemRows else {
       return .init(value: frechetDistance(momentsOf(features), reference.moments))
     }
     let interval = FrechetInterval(
-      features: features, itemRows: itemSize, reference: reference.moments, seed: seed)
+      features: features, itemRows: itemRows, reference: reference.moments, seed: seed)
     return .init(
       value: interval.estimate, lower: interval.lower, upper: interval.upper,
       standardError: interval.standardError,
-      settings: "95 % interval, bootstrap over items of \(itemSize)")
+      settings: "95 % interval, bootstrap over items of \(itemRows)")
   }
 
   private func kernel(_ features: Tensor) -> EvaluationReport.Figure? {
     guard let real = reference.features else { return nil }
-    let size = min(1000, real.shape[0], features.shape[0])
-    let found = KernelDistance(
-      real: real, fake: features, subsetSize: size, seed: seed)
+    let size =
+      options.kidSubset
+      ?? min(FigureOptions.standardSubset, real.shape[0], features.shape[0])
+    let found = KernelDistance(real: real, fake: features, subsetSize: size, seed: seed)
     return .init(
       value: found.mean, standardError: found.standardError,
       settings: "100 subsets of \(size), cubic kernel")

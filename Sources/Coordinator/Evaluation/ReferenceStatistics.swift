@@ -13,7 +13,8 @@ struct ReferenceStatistics {
   let moments: FeatureMoments
   /// [N, D]; nil where only moments are known.
   let features: Tensor?
-  var count: Int? { features.map { $0.shape[0] } }
+  /// Pictures; nil where only moments are known.
+  let count: Int?
 
   /// Whether a reference is a file of moments rather than a data set.
   static func isFile(_ path: String) -> Bool {
@@ -43,11 +44,11 @@ struct ReferenceStatistics {
     moments = FeatureMoments(count: 0, mean: mu, covariance: sigma)
     try validateStatistics(moments, dimension: dimension, file: path)
     hash = try sha256Hex(ofFile: path)
-    features = nil
+    (features, count) = (nil, nil)
   }
 
-  init(path: String, hash: String, features: Tensor) {
-    (self.path, self.hash, self.features) = (path, hash, features)
+  init(path: String, hash: String, features: Tensor, count: Int) {
+    (self.path, self.hash, self.features, self.count) = (path, hash, features, count)
     moments = momentsOf(features)
   }
 }

@@ -68,7 +68,8 @@ final class TrainingEvaluation {
       try ReferenceImages(path, size: config.referenceSize, count: config.referenceCount)
     }
     return try images.features(
-      extractor, run.job, folder: folder(of: run), itemSize: StatisticsCommand.itemSize)
+      FeatureWork(job: run.job, extractor: extractor), folder: folder(of: run),
+      itemSize: StatisticsCommand.itemSize)
   }
 
   private static func folder(of run: TrainingRun<RunConfig>) -> String {

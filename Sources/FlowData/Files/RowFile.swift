@@ -5,7 +5,8 @@ import Foundation
 /// that was killed goes on where it stopped: `rows.bin`, and a journal with the SHA-256 of every
 /// finished item, written after its rows are on disk.
 ///
-/// Item i holds rows i·itemRows ..< (i + 1)·itemRows; the last may be short. One process writes.
+/// Item i holds rows i·itemRows ..< (i + 1)·itemRows; the last may be short. One process writes: the
+/// journal is locked as long as this object lives, and its process with it.
 public final class RowFile {
   public let folder: String
   public let rowBytes: Int
@@ -21,12 +22,18 @@ public final class RowFile {
   /// Opens the folder's rows, or makes them. Items whose rows are damaged count as not done.
   ///
   /// - Parameter count: rows in all; a later call may ask for more or fewer.
+  /// - Throws: `UserError` of status `io` where another process holds the rows.
   public init(folder: String, rowBytes: Int, itemRows: Int, count: Int) throws {
     precondition(rowBytes > 0 && itemRows > 0 && count > 0, "\(count) rows of \(rowBytes) bytes")
     (self.folder, self.rowBytes, self.itemRows, self.count) = (folder, rowBytes, itemRows, count)
     try Disk.local.createFolders(folder)
     data = try RowFile.open("\(folder)/\(RowFile.dataName)", O_RDWR | O_CREAT)
     journal = try RowFile.open("\(folder)/\(RowFile.journalName)", O_RDWR | O_CREAT | O_APPEND)
+    guard flock(journal, LOCK_EX | LOCK_NB) == 0 else {
+      throw UserError(
+        .io, folder, found: "another process writes these rows", expected: "one at a time",
+        advice: "wait for it, or name another folder with --work")
+    }
     var status = stat()
     let bytes = off_t(count * rowBytes)
     guard fstat(data, &status) == 0, status.st_size >= bytes || ftruncate(data, bytes) == 0 else {
@@ -57,10 +64,13 @@ public final class RowFile {
   /// Lines «item rows sha256»; a torn last line, or one whose rows differ, is passed over.
   private func readJournal() throws {
     let path = "\(folder)/\(RowFile.journalName)"
-    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+    guard let contents = FileManager.default.contents(atPath: path) else {
       throw Disk.failure(path)
     }
-    for line in text.split(separator: "\n") {
+    if let last = contents.last, last != UInt8(ascii: "\n") {
+      guard Foundation.write(journal, "\n", 1) == 1 else { throw Disk.failure(path) }
+    }
+    for line in String(decoding: contents, as: UTF8.self).split(separator: "\n") {
       let words = line.split(separator: " ")
       guard words.count == 3, let item = Int(words[0]), (0..<itemCount).contains(item),
         Int(words[1]) == rows(item).count

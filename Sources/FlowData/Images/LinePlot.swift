@@ -26,14 +26,14 @@ public struct LinePlot: Sendable {
     }
   }
 
-  /// Colour-blind safe (Okabe & Ito 2008), then the same again.
+  /// Colour-blind safe (Okabe & Ito 2008); then the same again with hollow squares.
   private static let colors: [SIMD3<UInt8>] = [
     SIMD3(0, 114, 178), SIMD3(213, 94, 0), SIMD3(0, 158, 115), SIMD3(204, 121, 167),
     SIMD3(230, 159, 0), SIMD3(86, 180, 233), SIMD3(0, 0, 0),
   ]
 
   private static let left = 110
-  private static let top = 50
+  private static let top = 76
   private static let bottom = 70
 
   /// - Parameters:
@@ -48,15 +48,17 @@ public struct LinePlot: Sendable {
         curves.flatMap { $0.points.map(\.y) }, from: height - LinePlot.bottom, to: LinePlot.top))
     image.write(title, x: LinePlot.left, y: 14)
     image.write(xLabel, x: (LinePlot.left + legend) / 2 - xLabel.count * 6, y: height - 24)
-    image.write(yLabel, x: 10, y: LinePlot.top - 22)
+    image.write(yLabel, x: 10, y: LinePlot.top - 28)
     frame.draw(into: &image)
     for (i, curve) in curves.enumerated() {
       let color = LinePlot.colors[i % LinePlot.colors.count]
       let places = curve.points.map { (frame.x.pixel($0.x), frame.y.pixel($0.y)) }
       for (a, b) in zip(places, places.dropFirst()) { image.line(from: a, to: b, color: color) }
-      for (x, y) in places { image.fill(x: x - 3, y: y - 3, width: 7, height: 7, color: color) }
+      let isHollow = i / LinePlot.colors.count % 2 == 1
+      for (x, y) in places { image.square(x: x, y: y, color: color, isHollow: isHollow) }
       let y = LinePlot.top + i * 22
-      image.fill(x: legend, y: y + 4, width: 22, height: 5, color: color)
+      image.fill(x: legend, y: y + 6, width: 22, height: 3, color: color)
+      image.square(x: legend + 11, y: y + 7, color: color, isHollow: isHollow)
       image.write(curve.name, x: legend + 30, y: y)
     }
     return image
@@ -83,12 +85,23 @@ private struct Axis {
     first + Int((Double(last - first) * (log10(value) - low) / (high - low)).rounded())
   }
 
-  /// 1, 2 and 5 times powers of ten inside; powers alone where these would crowd.
+  /// Round numbers: powers of ten where there are many, 1, 2 and 5 times these where there are
+  /// few, and steps of one length where the axis spans less than a factor of five.
   var ticks: [Double] {
+    guard high - low >= log10(5) else { return evenTicks }
     let steps: [Double] = high - low < 2.5 ? [1, 2, 5] : [1]
     let powers = Int(low.rounded(.down))...Int(high.rounded(.up))
     let all = powers.flatMap { power in steps.map { $0 * pow(10, Double(power)) } }
     return all.filter { (low...high).contains(log10($0)) }
+  }
+
+  /// Multiples of 1, 2 or 5 times a power of ten, three to eight of them.
+  private var evenTicks: [Double] {
+    let (first, last) = (pow(10, low), pow(10, high))
+    let power = pow(10, log10((last - first) / 8).rounded(.down))
+    let step = power * ([1, 2, 5].first { $0 * power * 8 >= last - first } ?? 10)
+    let multiples = Int((first / step).rounded(.up))...Int((last / step).rounded(.down))
+    return multiples.map { Double($0) * step }
   }
 }
 
@@ -119,6 +132,15 @@ private struct Frame {
 }
 
 extension ImageBuffer {
+  /// 7×7 pixels around a point; a hollow one is 11×11 and leaves what it lies around.
+  fileprivate mutating func square(x: Int, y: Int, color: SIMD3<UInt8>, isHollow: Bool) {
+    guard isHollow else { return fill(x: x - 3, y: y - 3, width: 7, height: 7, color: color) }
+    for offset in [-5, 4] {
+      fill(x: x - 5, y: y + offset, width: 11, height: 2, color: color)
+      fill(x: x + offset, y: y - 5, width: 2, height: 11, color: color)
+    }
+  }
+
   /// A straight line, three pixels thick.
   fileprivate mutating func line(
     from a: (Int, Int), to b: (Int, Int), color: SIMD3<UInt8>

@@ -1,6 +1,7 @@
 import Diagnostics
 import FlowComm
 import FlowData
+import FlowMetrics
 import FlowTensor
 
 /// What an evaluation keeps of one sample, as a row of a `RowFile`: evaluations of the field and
@@ -43,7 +44,19 @@ public struct PictureItem {
   }
 }
 
-/// Pictures → features, over the ranks of a job.
+extension PatchCrops {
+  /// The crops of picture `index`.
+  public func crops(of picture: ImageBuffer, index: Int) -> [ImageBuffer] {
+    (0..<perImage).map { crop in
+      let (row, column) = origin(
+        index: index, crop: crop, height: picture.height, width: picture.width)
+      return picture.cropped(x: column, y: row, width: size, height: size)
+    }
+  }
+}
+
+/// Pictures → features, over the ranks of a job. With crops every picture gives as many rows, one
+/// after another.
 public struct FeatureRun {
   public struct Progress {
     public var done: Int
@@ -53,16 +66,25 @@ public struct FeatureRun {
   }
 
   let extractor: FeatureExtractor
+  let patches: PatchCrops?
   let item: (Int) throws -> PictureItem
 
-  /// - Parameter item: makes the pictures of item k; the same whichever rank calls it.
-  public init(_ extractor: FeatureExtractor, item: @escaping (Int) throws -> PictureItem) {
-    (self.extractor, self.item) = (extractor, item)
+  /// - Parameters:
+  ///   - patches: features are of these crops rather than of whole pictures.
+  ///   - item: makes the pictures of item k; the same whichever rank calls it.
+  public init(
+    _ extractor: FeatureExtractor, patches: PatchCrops? = nil,
+    item: @escaping (Int) throws -> PictureItem
+  ) {
+    (self.extractor, self.patches, self.item) = (extractor, patches, item)
   }
 
   /// Samples of a network.
-  public init(_ extractor: FeatureExtractor, _ sampler: Sampler, _ pixels: PixelPipeline) {
-    self.init(extractor) { k in
+  public init(
+    _ extractor: FeatureExtractor, patches: PatchCrops? = nil, _ sampler: Sampler,
+    _ pixels: PixelPipeline
+  ) {
+    self.init(extractor, patches: patches) { k in
       let sampled = try sampler(item: k)
       return PictureItem(
         try pixels(sampled.images), labels: sampled.labels, evaluations: sampled.evaluations)
@@ -70,46 +92,54 @@ public struct FeatureRun {
   }
 
   /// Pictures of a data set, never flipped.
-  public init(_ extractor: FeatureExtractor, _ source: any ImageSource, itemSize: Int) {
-    self.init(extractor) { k in
+  public init(
+    _ extractor: FeatureExtractor, patches: PatchCrops? = nil, _ source: any ImageSource,
+    itemSize: Int
+  ) {
+    self.init(extractor, patches: patches) { k in
       let first = k * itemSize
       let found = try (first..<min(first + itemSize, source.count)).map { try source.image($0) }
       return PictureItem(found + Array(repeating: found[0], count: itemSize - found.count))
     }
   }
 
-  /// Collective: computes the items that `rows` lacks. A slow rank just gets fewer of them.
+  private var rowsPerPicture: Int { patches?.perImage ?? 1 }
+
+  /// Collective: computes items. A slow rank just gets fewer of them.
   ///
   /// - Parameters:
   ///   - rows: on rank 0; nil elsewhere.
+  ///   - items: on rank 0, those to compute; nil: those that `rows` lacks.
   ///   - sendsPictures: the same on all ranks: `picture` gets every new picture.
-  ///   - picture: on rank 0, with the picture's index.
+  ///   - picture: on rank 0, with the picture's index, before the item counts as done.
   ///   - progress: on rank 0, after each item.
   public func run(
-    into rows: RowFile?, _ communicator: any Communicator, sendsPictures: Bool = false,
-    picture: ((Int, ImageBuffer) throws -> Void)? = nil, progress: (Progress) -> Void
+    into rows: RowFile?, items: [Int]? = nil, _ communicator: any Communicator,
+    sendsPictures: Bool = false, picture: ((Int, ImageBuffer) throws -> Void)? = nil,
+    progress: (Progress) -> Void
   ) throws {
-    let lists = try communicator.allGather(rows.map { $0.remaining.map(Int64.init) } ?? [])
+    let lists = try communicator.allGather(
+      rows.map { (items ?? $0.remaining).map(Int64.init) } ?? [])
     let facts = try communicator.allReduce(
       [Int64(rows?.count ?? 0), Int64(rows?.itemRows ?? 0)], .max)
     let (total, itemRows) = (Int(facts[0]), Int(facts[1]))
-    func wanted(_ item: Int) -> Int { min(itemRows, total - item * itemRows) }
     let remaining = lists[0].map(Int.init)
+    func wanted(_ k: Int) -> Int { min(itemRows, total - remaining[k] * itemRows) }
+    let missing = remaining.indices.reduce(0) { $0 + wanted($1) }
     var report = Progress(
-      done: total - remaining.reduce(0) { $0 + wanted($1) }, total: total,
+      done: (total - missing) / rowsPerPicture, total: total / rowsPerPicture,
       byRank: [Int](repeating: 0, count: communicator.size))
     let rank = communicator.rank
     try WorkQueue(communicator).run(count: remaining.count) { k in
       try withUnsafeBytes(of: Int64(rank)) { Array($0) }
-        + pack(remaining[k], count: wanted(remaining[k]), pictures: sendsPictures)
+        + pack(remaining[k], count: wanted(k), pictures: sendsPictures)
     } deliver: { k, bytes in
       let sender = Int(bytes.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) })
-      let count = wanted(remaining[k])
       try keep(
-        Array(bytes.dropFirst(8)), item: remaining[k], count: count, in: rows!,
+        Array(bytes.dropFirst(8)), item: remaining[k], count: wanted(k), in: rows!,
         picture: sendsPictures ? picture : nil)
-      report.done += count
-      report.byRank[sender] += count
+      report.done += wanted(k) / rowsPerPicture
+      report.byRank[sender] += wanted(k) / rowsPerPicture
       progress(report)
     }
   }
@@ -117,19 +147,26 @@ public struct FeatureRun {
   /// Rows of an item and, where asked for, pixels behind them.
   private func pack(_ k: Int, count: Int, pictures: Bool) throws -> [UInt8] {
     let made = try item(k)
-    let features = extractor.features(made.pictures)  // [itemSize, D]
+    let views =
+      patches.map { patches in
+        let first = k * made.pictures.count
+        return made.pictures.enumerated().flatMap { patches.crops(of: $1, index: first + $0) }
+      } ?? made.pictures
+    let features = extractor.features(views)  // [itemRows, D]
     let d = features.shape[1]
     var bytes: [UInt8] = []
     bytes.reserveCapacity(count * FeatureRow.bytes(dimension: d))
-    for i in 0..<count {
+    for row in 0..<count {
+      let i = row / rowsPerPicture
       withUnsafeBytes(of: Int32(made.evaluations?[i] ?? 0)) { bytes += $0 }
       withUnsafeBytes(of: Int32(made.labels?[i] ?? -1)) { bytes += $0 }
-      bytes += UnsafeRawBufferPointer(start: features.base + i * d, count: 4 * d)
+      bytes += UnsafeRawBufferPointer(start: features.base + row * d, count: 4 * d)
     }
+    withExtendedLifetime(features) {}
     guard pictures else { return bytes }
     withUnsafeBytes(of: Int32(made.pictures[0].width)) { bytes += $0 }
     withUnsafeBytes(of: Int32(made.pictures[0].height)) { bytes += $0 }
-    for picture in made.pictures.prefix(count) { bytes += picture.pixels }
+    for picture in made.pictures.prefix(count / rowsPerPicture) { bytes += picture.pixels }
     return bytes
   }
 
@@ -144,10 +181,10 @@ public struct FeatureRun {
       }
       let (width, height) = (extent(end), extent(end + 4))
       let size = width * height * 3
-      for i in 0..<count {
+      for i in 0..<count / rowsPerPicture {
         let start = end + 8 + i * size
         try picture(
-          k * rows.itemRows + i,
+          k * rows.itemRows / rowsPerPicture + i,
           ImageBuffer(width: width, height: height, pixels: Array(bytes[start..<start + size])))
       }
     }

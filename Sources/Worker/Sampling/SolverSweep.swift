@@ -1,7 +1,5 @@
-import FlowComm
 import FlowCore
 import FlowData
-import FlowTensor
 
 /// Samples of one model under many solvers, step counts and guidance scales, and how far they are
 /// from what they should be.
@@ -12,14 +10,12 @@ public struct SolverSweep: Sendable {
   /// Relative and absolute, of adaptive ones.
   public var tolerances: [Double]
   public var guidance: [Float]
-  /// Samples per row.
-  public var count: Int
 
   public init(
-    solvers: [SolverKind], steps: [Int], tolerances: [Double], guidance: [Float], count: Int
+    solvers: [SolverKind], steps: [Int], tolerances: [Double], guidance: [Float]
   ) {
     (self.solvers, self.steps, self.tolerances) = (solvers, steps, tolerances)
-    (self.guidance, self.count) = (guidance, count)
+    self.guidance = guidance
   }
 
   /// One line of the table.
@@ -44,51 +40,57 @@ public struct SolverSweep: Sendable {
     }
   }
 
-  /// Every combination in the order of the table.
-  var settings: [(kind: SolverKind, setting: String, sampler: any FlowSampler)] {
-    solvers.flatMap { kind -> [(kind: SolverKind, setting: String, sampler: any FlowSampler)] in
-      if case .rungeKutta(let tableau) = kind, tableau.isAdaptive {
-        return tolerances.map {
-          let solver = AdaptiveSolver(tableau, relativeTolerance: $0, absoluteTolerance: $0)
-          return (kind, "tolerance \($0)", solver)
-        }
-      }
-      return steps.map { (kind, "\($0) steps", kind.sampler(steps: $0)) }
+  /// One combination.
+  public struct Setting: Sendable {
+    public let solver: String
+    /// Steps or tolerance, as text.
+    public let text: String
+    public let guidance: Float
+    public let sampler: any FlowSampler
+
+    /// A row of the table for this combination.
+    public func row(
+      evaluations: Double, imagesPerSecond: Double, distances: [Double]
+    ) -> Row {
+      Row(
+        solver: solver, setting: text, guidance: guidance, evaluations: evaluations,
+        imagesPerSecond: imagesPerSecond, distances: distances)
     }
   }
 
-  /// Collective. All rows start from the same noise and labels.
-  ///
-  /// - Parameters:
-  ///   - plan: everything but solver and guidance
-  ///   - distances: on rank 0, from the samples of a row in the order of their indices
-  /// - Returns: the rows on rank 0, nil elsewhere
-  /// - Throws: what sampling throws, and what `distances` throws, on all ranks
-  public func run(
-    _ network: Network, _ firstStage: FirstStage, _ plan: SamplingPlan,
-    _ communicator: any Communicator, distances: ([FinishedSample]) throws -> [Double]
-  ) throws -> [Row]? {
-    var rows: [Row] = []
-    let clock = ContinuousClock()
-    for guidance in guidance {
-      for (kind, setting, sampler) in settings {
-        var plan = plan
-        (plan.solver, plan.guidance) = (sampler, guidance)
-        let begin = clock.now
-        let samples = try Sampler(network, firstStage, plan).images(count: count, communicator)
-        let seconds = (clock.now - begin) / .seconds(1)
-        try communicator.together {
-          guard let samples else { return }
-          let evaluations = samples.reduce(0) { $0 + $1.evaluations }
-          rows.append(
-            Row(
-              solver: kind.name, setting: setting, guidance: guidance,
-              evaluations: Double(evaluations) / Double(count),
-              imagesPerSecond: Double(count) / seconds, distances: try distances(samples)))
+  /// Every combination in the order of the table.
+  public var settings: [Setting] {
+    guidance.flatMap { scale in
+      solvers.flatMap { kind -> [Setting] in
+        if case .rungeKutta(let tableau) = kind, tableau.isAdaptive {
+          return tolerances.map {
+            Setting(
+              solver: kind.name, text: "tolerance \($0)", guidance: scale,
+              sampler: AdaptiveSolver(tableau, relativeTolerance: $0, absoluteTolerance: $0))
+          }
+        }
+        return steps.map {
+          Setting(
+            solver: kind.name, text: "\($0) steps", guidance: scale,
+            sampler: kind.sampler(steps: $0))
         }
       }
     }
-    return communicator.rank == 0 ? rows : nil
+  }
+
+  /// A row of `measure` for every combination; all start from the same noise and labels.
+  ///
+  /// - Parameters:
+  ///   - plan: everything but solver and guidance.
+  ///   - measure: draws by a plan and judges what comes of it.
+  public func rows<Measured>(
+    _ plan: SamplingPlan, measure: (Setting, SamplingPlan) throws -> Measured
+  ) rethrows -> [Measured] {
+    try settings.map { setting in
+      var plan = plan
+      (plan.solver, plan.guidance) = (setting.sampler, setting.guidance)
+      return try measure(setting, plan)
+    }
   }
 
   /// Column `column` of the distances against evaluations: a curve per solver and scale.
@@ -97,7 +99,7 @@ public struct SolverSweep: Sendable {
     var curves: [(name: String, points: [(x: Double, y: Double)])] = []
     let hasScales = Set(rows.map(\.guidance)).count > 1
     for row in rows {
-      let name = hasScales ? "\(row.solver) cfg \(row.guidance)" : row.solver
+      let name = hasScales ? "\(row.solver), cfg \(row.guidance.plain)" : row.solver
       let point = (x: row.evaluations, y: row.distances[column])
       if let i = curves.firstIndex(where: { $0.name == name }) {
         curves[i].points.append(point)
@@ -109,4 +111,9 @@ public struct SolverSweep: Sendable {
       title: title, xLabel: "NFE", yLabel: name,
       curves: curves.map { LinePlot.Curve($0.name, $0.points.sorted { $0.x < $1.x }) })
   }
+}
+
+extension Float {
+  /// Without the .0 of a whole number.
+  fileprivate var plain: String { self == rounded() ? "\(Int(self))" : "\(self)" }
 }
