@@ -128,7 +128,7 @@ struct FeatureWork {
       }
     }
     let line = ProgressLine()
-    if let rows, let items, !items.isEmpty, items.count < rows.itemCount {
+    if let rows, let items, items.count < rows.itemCount {
       line.say("\(what): \(rows.itemCount - items.count) of \(rows.itemCount) items are there")
     }
     let clock = ContinuousClock()

@@ -5,8 +5,8 @@ import Foundation
 /// that was killed goes on where it stopped: `rows.bin`, and a journal with the SHA-256 of every
 /// finished item, written after its rows are on disk.
 ///
-/// Item i holds rows i·itemRows ..< (i + 1)·itemRows; the last may be short. One process writes: the
-/// journal is locked as long as this object lives, and its process with it.
+/// Item i holds rows i·itemRows ..< (i + 1)·itemRows; the last may be short. One process writes:
+/// the journal is locked as long as this object lives, and its process with it.
 public final class RowFile {
   public let folder: String
   public let rowBytes: Int
