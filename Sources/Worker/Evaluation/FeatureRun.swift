@@ -20,16 +20,10 @@ public struct FeatureRow {
       bytes.withUnsafeBytes { raw in
         for i in 0..<count {
           evaluations[i] = Int(raw.loadUnaligned(fromByteOffset: i * stride, as: Int32.self))
-<<<<<<< HEAD
-          let row = raw[i * stride + 8..<(i + 1) * stride]
-          UnsafeMutableRawPointer(buffer.baseAddress! + i * dimension)
-            .copyMemory(from: row.base.baseAddress! + row.startIndex, byteCount: row.count)
-=======
           let from = raw[i * stride + 8..<(i + 1) * stride]
           let row = buffer[i * dimension..<(i + 1) * dimension]
           UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: row))
             .copyMemory(from: UnsafeRawBufferPointer(rebasing: from))
->>>>>>> eval2
         }
       }
       filled = count * dimension
