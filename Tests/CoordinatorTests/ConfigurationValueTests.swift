@@ -119,7 +119,7 @@ private func read(_ yaml: String, _ overrides: String...) throws -> RunConfig {
 
   @Test("the fingerprint is a fixed function of the values")
   func fingerprint() throws {
-    #expect(RunConfig().fingerprint == "5743935e2d9360af")
+    #expect(RunConfig().fingerprint == "9c7e839908193efa")
     #expect(try read("seed: 0 # same\n").fingerprint == RunConfig().fingerprint)
     #expect(try read("seed: 1\n").fingerprint != RunConfig().fingerprint)
   }

@@ -69,6 +69,16 @@ struct SampleStripTests {
       #expect(row.predictions[0] != row.states[0])
     }
     #expect(rows[0].states[0] != rows[1].states[0])
+    // On a straight path the data expected at the start is where one step of Euler's leads.
+    if !(path is GVPPath) {
+      let euler = plan(FixedStepSolver(.euler, grid: .steps(1)), path)
+      let straight = try #require(
+        try Sampler(network(), .identity, euler).images(count: 2, SingleRank())).map(\.image)
+      for row in rows {
+        #expect(difference(row.predictions[0], straight[row.index]) <= 1)
+        #expect(difference(row.predictions[1], straight[row.index]) > 1)
+      }
+    }
     let karras = Sampler(
       network(), .identity, plan(SolverKind.karras(.heun).sampler(steps: 4), path))
     #expect(throws: (any Error).self) {

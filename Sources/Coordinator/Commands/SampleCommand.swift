@@ -47,7 +47,8 @@ struct SampleCommand: ParsableCommand {
   func validate() throws {
     guard count > 0 else { throw ValidationError("--count \(count): expected at least 1.") }
     guard out != nil || grid != nil || npz != nil || strips.isAsked else {
-      throw ValidationError("give --out FOLDER, --grid FILE, --npz FILE, or another result.")
+      throw ValidationError(
+        "give one or more of --out FOLDER, --grid, --npz, --strip and --trajectory FILE.")
     }
     if let columns, columns < 1 {
       throw ValidationError("--columns \(columns): expected at least 1.")
