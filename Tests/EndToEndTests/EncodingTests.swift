@@ -73,7 +73,7 @@ extension EndToEnd {
           kills += 1
           states.insert((try? contents(of: cache).count) ?? 0)
         }
-        guard status == 0 || kills == 10 || kills % 3 == 0 else { continue }
+        guard status == 0 || kills == 10 || kills % 5 == 0 else { continue }
         try latentflow(Self.words + ["--out", cache], ranks: ranks).requireSuccess()
         let found = try contents(of: cache)
         #expect(found == expected, "after \(kills) kills: \(found.keys.sorted())")

@@ -29,7 +29,8 @@ struct LatentCachePartsTests {
     func values(_ tensor: Float, _ count: Int) -> UnsafeMutablePointer<Float> {
       let base = UnsafeMutablePointer<Float>.allocate(capacity: rows.count * count)
       for (k, i) in rows.enumerated() {
-        for j in 0..<count { base[k * count + j] = offset + tensor + Float(i) + Float(j) / 32 }
+        let first = (tensor < 0 ? 0 : offset) + tensor + Float(i)
+        for j in 0..<count { base[k * count + j] = first + Float(j) / 32 }
       }
       return base
     }

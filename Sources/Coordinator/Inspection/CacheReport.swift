@@ -43,6 +43,17 @@ struct CacheReport: InspectionReport {
       "rows hold",
       (d.hasLogvar ? "mean and log-variance" : "pixels")
         + (d.hasFlips ? ", of flipped images too" : ""))
+    if let masks = d.masks {
+      table.append("masks", "\(masks.height)×\(masks.width), \(masks.classes) classes")
+    }
+    if let low = d.lowResolution {
+      table.append(
+        "low resolution",
+        low.latentShape.map(String.init).joined(separator: "×") + ", of \(low.size) pixels")
+    }
+    if let parts = index.parts {
+      table.append("parts", parts.map { grouped($0.count) }.joined(separator: " + "))
+    }
     table.append("images", oneLine(d.sourcePath))
     table.append("images hash", oneLine(d.sourceFingerprint))
     table.append("autoencoder", oneLine(d.autoencoderHash))
