@@ -66,6 +66,7 @@ private func read(_ yaml: String, _ overrides: String...) throws -> RunConfig {
     "optimizer: {lr: 1.2345678901234567e-7, betas: [0, 0.3333333333333333]}",
     "data: {cache: \"tab\\t, quote \\\", back\\\\, line\\n, é 雪 🎨\"}", "data: {cache: \"true\"}",
     "data: {cache: \"12\"}", "data: {cache: \"\"}", "data: {cache: \"a: b #c\"}",
+    "data: {images: photos, size: 64, prefetch: 0, broken: skip}",
     "data: {cache: ../x-y_z/1.0}", "training: {clip: null}", "seed: 18446744073709551615",
   ]
 

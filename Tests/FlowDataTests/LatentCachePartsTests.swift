@@ -106,7 +106,9 @@ struct LatentCachePartsTests {
     let audit = try LatentCacheAudit(folder: folder)
     try audit.checkStatistics(try cache.index.shards.indices.map { try audit.check($0) })
     // A third time, and mending a part, keep the others.
-    try make(folder, description("c", count: 3), append: true, offset: 2000)
+    try make(
+      folder, description("c", count: 3, classes: ["disc", "ring", "star"]), append: true,
+      offset: 2000)
     try flipBit(inByte: 500, of: folder + "/shard-00002.safetensors")
     try make(
       folder, description("b", count: 9, classes: ["disc", "ring", "star"]), append: true,

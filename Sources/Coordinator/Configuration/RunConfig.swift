@@ -161,7 +161,8 @@ public struct DataConfig: ConfigSection {
   var name: String { images ?? cache }
 
   public mutating func bind(_ fields: FieldBinder) throws {
-    try fields.string("images", &images)
+    // Not written where it is not used: the resolved file of a run on a cache stays what it was.
+    if fields.isSet("images") || images != nil { try fields.string("images", &images) }
     if images == nil {
       fields.inapplicable(
         "size", "exif", "broken", "prefetch", "decoders", because: "data.cache is read")
