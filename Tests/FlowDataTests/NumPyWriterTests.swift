@@ -26,6 +26,22 @@ import Testing
     #expect(try file.doubles("arr_1") == [-1, 0, Double(1 << 40)])
   }
 
+  @Test("LFM's pickled dictionary comes back as it was")
+  func dictionary() throws {
+    let path = NSTemporaryDirectory() + "numpy-\(UUID().uuidString).npy"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try NumPyWriter.write(
+      dictionary: [
+        .init("mu", [2], doubles: [1.5, -0.25]), .init("sigma", [2, 3], doubles: Self.values),
+      ], toFile: path)
+    let file = try TensorFile.open(path)
+    #expect(file.names == ["mu", "sigma"])
+    #expect(try file.doubles("mu") == [1.5, -0.25])
+    #expect(try file.doubles("sigma") == Self.values && file.shape("sigma") == [2, 3])
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    #expect((bytes.firstIndex(of: 0x80) ?? 1) % 64 == 0)
+  }
+
   /// NEP 1: magic, version, length of the header, a literal that ends with a line, data at a
   /// multiple of 64; numpy reads an archive's member by its name without «.npy».
   @Test("members have the header that numpy reads")

@@ -12,7 +12,8 @@ struct StatisticsCommand: ParsableCommand {
     commandName: "statistics",
     abstract: "Mean and covariance of a data set's features, over all ranks; resumable.",
     discussion: """
-      The file holds mu and sigma as pytorch-fid's do, and is read by it. Pictures are taken as they
+      The file holds mu and sigma as pytorch-fid's do, and is read by it; a name that ends in .npy
+      gives LFM's form, a pickled dictionary. Pictures are taken as they
       are, without flips. A run that was killed goes on where it stopped (--work).
 
       Example:
@@ -25,7 +26,7 @@ struct StatisticsCommand: ParsableCommand {
 
   @Argument(help: "A data set: a folder of images, or any other source.")
   var data: String
-  @Option(help: "The file to write: .npz.")
+  @Option(help: "The file to write: .npz, or .npy for LFM.")
   var out: String
   @Option(help: "Crop and scale all pictures to this side in pixels.")
   var size: Int?
@@ -55,7 +56,7 @@ struct StatisticsCommand: ParsableCommand {
         folder: work ?? out + ".work", itemSize: Self.itemSize)
       try job.communicator.together {
         guard let found else { return }
-        try found.moments.write(toArchive: out)
+        try found.moments.write(to: out)
         if work == nil { try Disk.local.remove(out + ".work") }
         try StandardOutput.write(
           "\(source.count) pictures, \(extractor.name): \(out)\n")
@@ -65,13 +66,17 @@ struct StatisticsCommand: ParsableCommand {
 }
 
 extension FeatureMoments {
-  /// pytorch-fid's `mu` and `sigma`.
-  func write(toArchive path: String) throws {
-    try NumPyWriter.write(
-      [
-        .init("mu", [dimension], doubles: mean),
-        .init("sigma", [dimension, dimension], doubles: covariance),
-      ], toArchive: path)
+  /// `mu` and `sigma`, in LFM's form where the name ends in .npy, else in pytorch-fid's.
+  func write(to path: String) throws {
+    let arrays: [NumPyWriter.Array] = [
+      .init("mu", [dimension], doubles: mean),
+      .init("sigma", [dimension, dimension], doubles: covariance),
+    ]
+    if path.lowercased().hasSuffix(".npy") {
+      try NumPyWriter.write(dictionary: arrays, toFile: path)
+    } else {
+      try NumPyWriter.write(arrays, toArchive: path)
+    }
   }
 }
 

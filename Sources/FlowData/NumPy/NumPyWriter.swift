@@ -33,8 +33,11 @@ public enum NumPyWriter {
       bytes = values.withUnsafeBytes { Swift.Array($0) }
     }
 
-    /// The member: magic, header padded so that the data begin at a multiple of 64, data.
-    var file: [UInt8] {
+    /// The member: header and data.
+    var file: [UInt8] { Self.header(descriptor: descriptor, dims: dims) + bytes }
+
+    /// Magic and a literal, padded so that what follows begins at a multiple of 64.
+    static func header(descriptor: String, dims: [Int]) -> [UInt8] {
       let shape = dims.map { "\($0)," }.joined(separator: " ")
       var header =
         "{'descr': '\(descriptor)', 'fortran_order': False, 'shape': (\(shape)), }"
@@ -42,7 +45,7 @@ public enum NumPyWriter {
       header += String(repeating: " ", count: (64 - length % 64) % 64) + "\n"
       let count = UInt16(header.utf8.count)
       return [0x93] + Swift.Array("NUMPY".utf8) + [1, 0, UInt8(count & 0xFF), UInt8(count >> 8)]
-        + Swift.Array(header.utf8) + bytes
+        + Swift.Array(header.utf8)
     }
   }
 
