@@ -133,7 +133,10 @@ extension BadInput {
     },
     BadInput(
       "a checkpoint of another width", 65,
-      ["model.safetensors", "31 of another shape", "blocks.0.attn.qkv.weight"]
+      [
+        "model.safetensors", "31 of another shape",
+        "blocks.0.attn.qkv.weight            [192, 64]      [96, 32]",
+      ]
     ) {
       try train(
         $0, "model.width=64", "--resume", try Trained.run + "/checkpoints/step-00000020")

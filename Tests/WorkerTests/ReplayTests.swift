@@ -62,9 +62,15 @@ func fixture(_ name: String) throws -> ReferenceCase {
     file: tests.appendingPathComponent("Fixtures/\(name).safetensors").path)
 }
 
-func expect(_ rows: [ReplayRow], count: Int) throws {
+/// All rows of a case pass, and there are `count` of them.
+///
+/// - Parameter gap: the one row that is known to fail: a test must say why.
+func expect(_ rows: [ReplayRow], count: Int, gap: String? = nil) throws {
   #expect(rows.count == count)
-  for row in rows {
+  for row in rows where row.name != gap {
     #expect(row.ok, "\(row.name): error \(row.error), tolerance \(row.tolerance ?? .nan)")
   }
+  guard let gap else { return }
+  let row = try #require(rows.first { $0.name == gap })
+  withKnownIssue("\(gap) is not met yet") { #expect(row.ok, "error \(row.error)") }
 }

@@ -98,25 +98,8 @@ private struct SamplingCaseRun {
       try c.row("\(tag).latent", nchw(found.final).values),
       try c.row("\(tag).image", unit),
       try c.row(levels: "\(tag).uint8", levels),
-      try countRow(c, found.calls),
+      try c.row(exactly: "\(tag).nfe", [found.calls]),
     ].compactMap { $0 }
-  }
-
-  /// The number of evaluations, which is exact, unless round-off decides the steps: the reference's
-  /// own float32 and float64 trajectories are further apart than the solver's tolerance. Then there
-  /// may be one step more or less. (A first step's error estimate can be round-off alone, and it
-  /// sets the length of the second.)
-  private func countRow(_ c: ReferenceCase, _ calls: Int) throws -> ReplayRow {
-    let exact = try c.row(exactly: "\(tag).nfe", [calls])
-    guard !exact.ok, let tableau = entry["method"]?.string.flatMap(ButcherTableau.named),
-      tableau.isAdaptive, c.contains(.outputs64, "\(tag).latent")
-    else { return exact }
-    let difference = relativeL2(
-      found: try c.doubles(.outputs, "\(tag).latent"),
-      expected: try c.doubles(.outputs64, "\(tag).latent"))
-    guard difference > 1e-5 else { return exact }
-    return ReplayRow(
-      name: exact.name, error: exact.error, tolerance: Double(tableau.nodes.count - 1))
   }
 }
 
