@@ -39,7 +39,10 @@ struct LoadedModel {
     firstStage = try LoadedModel.firstStage(header, autoencoder)
   }
 
-  private static func firstStage(
+  /// The first stage that a model was trained with.
+  ///
+  /// - Parameter moved: another place of it.
+  static func firstStage(
     _ header: ModelFileHeader, _ moved: String?
   ) throws -> FirstStage {
     if header.firstStageHash == FirstStage.identityHash { return .identity }
