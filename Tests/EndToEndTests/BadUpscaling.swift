@@ -67,10 +67,8 @@ extension BadInput {
       let run = "\($0.path)/dit"
       try latentflow(
         models.training(
-          run,
-          [
-            "model={ kind: dit, width: 32, depth: 1, heads: 2, patch: 4, classes: 0 }",
-          ])
+          run, ["coupling.context=null"],
+          network: "{ kind: dit, width: 32, depth: 1, heads: 2, patch: 4, classes: 0 }")
       ).requireSuccess()
       let file = "\($0.path)/0.png"
       try ImageBuffer(width: 12, height: 16, gray: 90).writePNG(to: file)

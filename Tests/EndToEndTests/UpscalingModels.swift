@@ -44,8 +44,7 @@ final class UpscalingModels: Sendable {
   /// What every model has; fields come behind.
   static let config = """
     seed: 3
-    model: { kind: efficient_unet, channels: 32, multipliers: [1], blocks: 1, attention_factors: [1],
-      heads: 1, head_width: 8, context_channels: 3 }
+    model: MODEL
     first_stage: { kind: identity }
     data: { cache: CACHE }
     path: { kind: linear }
@@ -57,10 +56,17 @@ final class UpscalingModels: Sendable {
     log: { every: 1, tensorboard: false }
     """
 
-  /// The command that trains into a folder of this name.
-  func training(_ run: String, _ more: [String]) throws -> [String] {
+  static let network = """
+    { kind: efficient_unet, channels: 32, multipliers: [1], blocks: 1, attention_factors: [1],
+      heads: 1, head_width: 8, context_channels: 3 }
+    """
+
+  /// The command that trains into this folder.
+  func training(
+    _ run: String, _ more: [String] = [], network: String = network
+  ) throws -> [String] {
     let file = "\(path)/config.yaml"
-    try Self.config.replacing("CACHE", with: cache)
+    try Self.config.replacing("CACHE", with: cache).replacing("MODEL", with: network)
       .write(toFile: file, atomically: true, encoding: .utf8)
     return ["train", file, "--run", run] + more
   }
