@@ -47,7 +47,7 @@ import Worker
       let model = try RunConfig(ConfigDocument(text: text, name: "x")).model
       let specification = try model.specification(latentShape: [32, 32, 3])
       // As Lightning has it: the network and its average, under the names of their wrappers.
-      let networks = [("model.net.", UInt64(4)), ("ema_model.model.net.", 5)].map { prefix, seed in
+      let networks = [("model.net.", UInt64(4)), ("ema_model.ema_model.net.", 5)].map { prefix, seed in
         let network = Network(specification)
         network.store.allocate(training: false)
         network.store.initialize(seed: seed)
