@@ -19,7 +19,8 @@ final class AveragedSampling {
   ) throws {
     guard config.samples.every > 0 || config.evaluation.every > 0 else { return nil }
     (self.config, self.trainer, scale) = (config, trainer, Float(data.scale))
-    network = Network(trainer.network.specification)
+    network = Network(
+      trainer.network.specification, rescaler: trainer.network.rescaler?.configuration)
     network.store.allocate(training: false)
     firstStage = try run.job.communicator.together { try config.firstStage.open() }
   }
