@@ -45,6 +45,9 @@ struct TrainCommand: ParsableCommand {
       // A reference that is no good ends the command before a run has begun.
       let sampled = try AveragedSampling(config, run, trainer, data)
       let evaluation = try sampled.map { try TrainingEvaluation(config, run, $0) } ?? nil
+      let validation = try sampled.map {
+        try TrainingValidation(config, run, $0, trainer, data)
+      } ?? nil
       try run.resume(
         trainer.optimizer, runOptions.policy, tensorBoard: config.log.tensorboard)
       let pictures = sampled.flatMap { SamplePictures(config, run, $0) }
@@ -63,6 +66,7 @@ struct TrainCommand: ParsableCommand {
         afterStep: {
           try pictures?.draw(ifDueAt: $0)
           try evaluation?.evaluate(ifDueAt: $0)
+          try validation?.validate(ifDueAt: $0)
         })
       run.say("run folder: \(runOptions.folder)")
     }
@@ -78,7 +82,9 @@ extension RunConfig {
       labelDropout: model.labelDropout > 0
         ? LabelDropout(
           probability: Float(model.labelDropout), nullLabel: specification.nullLabel!) : nil,
-      samplesPosterior: self.data.posterior == .sample, scale: Float(data.scale))
+      samplesPosterior: self.data.posterior == .sample, scale: Float(data.scale),
+      coupling: coupling.coupling, lowShape: data.description.lowResolution?.latentShape,
+      imageFactor: data.imageFactor)
     let plan = Trainer.Plan(
       objective: objective, microBatchSize: training.microBatch, flip: Float(self.data.flip),
       usesLabels: model.classes > 0, learningRate: optimizer.learningRate,
@@ -86,7 +92,8 @@ extension RunConfig {
     return try Trainer(
       Network(specification), plan: plan,
       settings: .init(training, optimizer, ema, threads: job.threads),
-      count: data.description.count, source: data.source, communicator: job.communicator)
+      count: data.description.count, source: data.source, codec: data.codec,
+      communicator: job.communicator)
   }
 
   func header(_ data: RunData, step: Int) -> ModelFileHeader {
