@@ -35,7 +35,8 @@ final class UpscalingModels: Sendable {
       "model.multipliers=[1,1,1]")
     try train("twice")
     try train(
-      "fourfold", "data.cache=\(smallCache)", "model.pool_factor=8", "model.multipliers=[1,1,1]")
+      "fourfold", "data.cache=\(smallCache)", "model.pool_factor=8", "model.multipliers=[1,1,1]",
+      "model.attention_factors=[4]")
     try FileManager.default.createDirectory(atPath: pictures, withIntermediateDirectories: true)
     let shapes = ShapesDataset(size: 16, seed: 2, count: 3)
     for i in 0..<3 { try shapes.image(i).writePNG(to: "\(pictures)/\(i).png") }

@@ -155,7 +155,9 @@ extension EndToEnd {
       // One model twice, at sizes that it has never seen.
       let wide = "\(scratch.path)/wide"
       try latentflow(
-        models.training(wide, ["model.pool_factor=8", "model.multipliers=[1,1,1]"])
+        models.training(
+          wide,
+          ["model.pool_factor=8", "model.multipliers=[1,1,1]", "model.attention_factors=[4]"])
       ).requireSuccess()
       let file = "\(scratch.path)/cascade.yaml"
       try """

@@ -22,10 +22,12 @@ struct DrawOptions: ParsableArguments {
   func validate() throws { _ = try guidedTimes() }
 
   /// Collective: reads the model.
-  func load(_ model: String, _ job: Job) throws -> LoadedModel {
+  func load(
+    _ model: String, _ job: Job, task: ModelTask = .generation
+  ) throws -> LoadedModel {
     try job.communicator.together {
       try LoadedModel(
-        model, averaged: !noEma, autoencoder: autoencoder, weights: weights,
+        model, averaged: !noEma, autoencoder: autoencoder, weights: weights, task: task,
         warn: job.isCoordinator)
     }
   }
@@ -43,7 +45,8 @@ struct DrawOptions: ParsableArguments {
     return SamplingPlan(
       seed: seeding.seed ?? 0, solver: solver, guidance: Float(guidance),
       guidanceInterval: try guidedTimes(), labels: try labelChoice(loaded),
-      path: loaded.config.path.path, scale: Float(loaded.header.scale))
+      path: loaded.config.path.path, scale: Float(loaded.header.scale),
+      coupling: loaded.config.coupling.coupling)
   }
 
   private func guidedTimes() throws -> ClosedRange<Float> {
