@@ -47,7 +47,8 @@ import Worker
       let model = try RunConfig(ConfigDocument(text: text, name: "x")).model
       let specification = try model.specification(latentShape: [32, 32, 3])
       // As Lightning has it: the network and its average, under the names of their wrappers.
-      let networks = [("model.net.", UInt64(4)), ("ema_model.ema_model.net.", 5)].map { prefix, seed in
+      let wrappers = [("model.net.", UInt64(4)), ("ema_model.ema_model.net.", 5)]
+      let networks = wrappers.map { prefix, seed in
         let network = Network(specification)
         network.store.allocate(training: false)
         network.store.initialize(seed: seed)
@@ -81,7 +82,9 @@ import Worker
     let picture = try #require(averaged.picture)
     let size = try ImageBuffer(encoded: Array(picture), name: "result").size
     #expect(size == ImageSize(width: 32, height: 32))
-    for word in ["\"noising_step\" : 100", "\"start\" : \"noised\"", "\"upsampling\" : \"bilinear\""] {
+    for word in [
+      "\"noising_step\" : 100", "\"start\" : \"noised\"", "\"upsampling\" : \"bilinear\"",
+    ] {
       #expect(averaged.0.output.contains(word), "\(word) in \(averaged.0)")
     }
     let last = try home.upscale("--weights", home.weights, "--no-ema")

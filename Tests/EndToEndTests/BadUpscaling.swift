@@ -31,7 +31,8 @@ extension BadInput {
 
   private static let upscalingPictures = [
     BadInput("a picture to enlarge that is cut short", 65, ["bad_png_truncated.png", "byte"]) {
-      try upscale($0, "\(UpscalingModels.shared.pictures)/0.png", "\(fixtures)/bad_png_truncated.png")
+      try upscale(
+        $0, "\(UpscalingModels.shared.pictures)/0.png", "\(fixtures)/bad_png_truncated.png")
     },
     BadInput("a text to enlarge", 65, ["{}/a.txt, byte 0", "neither PNG, JPEG nor WebP"]) {
       let file = "\($0.path)/a.txt"
@@ -103,7 +104,7 @@ extension BadInput {
     },
     BadInput(
       "an unknown field of a stage", 78,
-      ["cascade.yaml:1:26", "unknown key stages.0.step", "did you mean stages.0.steps?"]
+      ["cascade.yaml:1:22", "unknown key stages.0.step", "did you mean stages.0.steps?"]
     ) { try cascade($0, "stages: [{ model: TWICE, step: 3 }]".replacing("TWICE", with: "a")) },
     BadInput("a stage whose model is not there", 66, ["{}/none: no such file or folder"]) {
       try cascade($0, "stages: [{ model: TWICE }, { model: none }]")

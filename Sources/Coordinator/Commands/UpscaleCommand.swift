@@ -10,7 +10,7 @@ import Worker
 struct UpscaleCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "upscale",
-    abstract: "Enlarges pictures with a model for up-sampling, or a cascade of them, over all ranks.",
+    abstract: "Enlarges pictures by a model for up-sampling, or a cascade of them, over all ranks.",
     discussion: """
       The model: a run, a checkpoint, a weights file, a configuration of FMBoost with --weights, or
       a cascade's YAML file (docs/upscaling.md). Pictures: files, folders, KIND:PATH#PART, of any
@@ -84,7 +84,8 @@ struct UpscaleCommand: ParsableCommand {
       try upscaler.run(job.communicator) { try done.take($0) }
       try job.communicator.together {
         guard job.isCoordinator else { return }
-        let record = record(cascade, stages, input, upscaler.plan, done, ranks: job.communicator.size)
+        let record = record(
+          cascade, stages, input, upscaler.plan, done, ranks: job.communicator.size)
         try done.finish(record)
         try StandardOutput.write(output.json ? record.json : record.summary(results))
       }

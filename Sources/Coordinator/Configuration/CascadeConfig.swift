@@ -29,8 +29,8 @@ public struct CascadeConfig: RootConfiguration {
       }
       if k > 0, let from = stage.from, let before = stages[k - 1].to {
         try check.that(
-          from == before, "stages.\(k).from", found: "\(from), and stage \(k - 1) ends at \(before)",
-          expected: "\(before)")
+          from == before, "stages.\(k).from",
+          found: "\(from), and the stage before ends at \(before)", expected: "\(before)")
       }
       try stage.validate(check, k)
     }

@@ -85,7 +85,7 @@ struct Cascade {
   }
 
   private static func resolved(_ path: String, in folder: String?) -> String {
-    guard let folder, !path.hasPrefix("/") else { return path }
+    guard let folder, folder != ".", !path.hasPrefix("/") else { return path }
     return "\(folder)/\(path)"
   }
 

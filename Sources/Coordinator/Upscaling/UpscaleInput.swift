@@ -10,8 +10,8 @@ import Worker
 struct LatentOptions: ParsableArguments {
   @Option(
     help: """
-      In place of pictures: latents, [N, C, H, W] in a .safetensors, .npy or .npz file, a folder of \
-      such files of [C, H, W], or WebDataset tars.
+      In place of pictures: latents, [N, C, H, W] in a .safetensors, .npy or .npz file, a folder \
+      of such files of [C, H, W], or WebDataset tars.
       """)
   var latents: String?
   @Option(help: "Name of the array. (default: latent, latents, z, mean or moments)")

@@ -57,7 +57,8 @@ struct UpscaleRecord: Codable {
     let chain = stages.map { "×\($0.enlargement), \($0.solver)" }.joined(separator: "; ")
     let sizes = Set(pictures.map { "\($0.resultWidth)×\($0.resultHeight)" })
     return String(
-      format: "%d pictures%@ in %.1f s, %.2f images/s; %@\n", pictures.count,
+      format: "%@%@ in %.1f s, %.2f images/s; %@\n",
+      pictures.count == 1 ? "1 picture" : "\(pictures.count) pictures",
       sizes.count == 1 ? " of \(sizes.first!)" : "", seconds, imagesPerSecond, chain)
       + places.map { $0 + "\n" }.joined()
   }

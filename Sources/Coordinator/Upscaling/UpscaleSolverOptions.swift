@@ -23,7 +23,7 @@ struct UpscaleSolverOptions: ParsableArguments {
 
   static let standardSteps = 10
 
-  /// Nothing that speaks against the stages' own.
+  /// Then the cascade's own settings do not hold, not one of them.
   var isGiven: Bool {
     solver != nil || steps != nil || times != nil || rtol != nil || atol != nil
   }

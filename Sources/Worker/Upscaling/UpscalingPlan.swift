@@ -67,7 +67,7 @@ public struct UpscalingPlan: Sendable {
       }
       guard let enough = (1...all).first(where: { after($0).shortSide >= target }) else {
         throw UserError(
-          .usage, place, found: "\(size) pixels, which \(all) stages make \(result)",
+          .usage, place, found: "\(size) pixels, which \(make(all)) \(result)",
           expected: "a short side of \(target), that of --to",
           advice: "ask for less with --to, or give a cascade of more stages")
       }
@@ -79,13 +79,15 @@ public struct UpscalingPlan: Sendable {
     let largest = after(count)
     guard max(largest.width, largest.height) <= maximumImageSide else {
       throw UserError(
-        .usage, place, found: "\(size) pixels, which \(count) stages make \(largest)",
+        .usage, place, found: "\(size) pixels, which \(make(count)) \(largest)",
         expected: "sides of at most \(maximumImageSide)")
     }
     return UpscalingTask(
       size: size, padded: try extents.padded(size, stages: count, place: place), stages: count,
       result: result)
   }
+
+  private static func make(_ n: Int) -> String { n == 1 ? "1 stage makes" : "\(n) stages make" }
 
   private static func batch(_ task: UpscalingTask, _ extents: UpscalingExtents) -> Int {
     let padded = task.padded.enlarged(extents.enlargement(stages: task.stages))
