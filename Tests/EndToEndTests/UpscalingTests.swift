@@ -178,7 +178,8 @@ extension EndToEnd {
       let models = try UpscalingModels.shared
       let file = try cascade(scratch)
       let results = try requireOneResult([file, "shapes:2@128#5"])
-      #expect(try results.values.map(size) == [.init(width: 2048, height: 2048), .init(width: 2048, height: 2048)])
+      #expect(results.count == 2)
+      for result in results.values { #expect(try size(result) == .init(width: 2048, height: 2048)) }
       // Stages that it stops before, or begins behind; a size between.
       let picture = "\(scratch.path)/picture.png"
       try ShapesDataset(size: 128, seed: 5, count: 1).image(0).writePNG(to: picture)
