@@ -79,10 +79,12 @@ extension HoleMask {
   /// makes them; alpha is dropped, 16-bit samples keep their high byte.
   public init(contentsOf path: String) throws {
     let image = try ImageBuffer(contentsOf: path)
+    // ITU-R 601-2 luma in 16 bits.
+    let weights = SIMD3<Int>(19_595, 38_470, 7_471)
     let levels = (0..<image.width * image.height).map { i -> UInt8 in
-      let (r, g, b) = (image.pixels[3 * i], image.pixels[3 * i + 1], image.pixels[3 * i + 2])
-      // ITU-R 601-2 luma in 16 bits.
-      return UInt8((19_595 * Int(r) + 38_470 * Int(g) + 7_471 * Int(b) + 0x8000) >> 16)
+      let color = image[i % image.width, i / image.width]
+      let sum = (SIMD3<Int>(truncatingIfNeeded: color) &* weights).wrappedSum()
+      return UInt8((sum + 0x8000) >> 16)
     }
     self.init(width: image.width, height: image.height, levels: levels)
   }
