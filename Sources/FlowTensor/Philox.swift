@@ -4,7 +4,7 @@ import Foundation
 /// of nothing else: no result depends on how many ranks there are or on who did the work.
 public enum RandomStream: UInt8, Sendable, CaseIterable {
   case noise = 1, time, labelDrop, flip, posterior, shuffle, initialization, sampleNoise,
-    sampleLabel, shapes, split, churn, crop, mask
+    sampleLabel, shapes, split, churn, crop, mask, filling, lowPosterior, maskedPosterior
   case resample = 32
 }
 

@@ -21,8 +21,10 @@ struct LoadedModel {
   ///   - averaged: the running average rather than the trained parameters.
   ///   - autoencoder: another place of the first stage.
   ///   - weights: the weights of an argument file, if they lie elsewhere.
+  ///   - task: what the caller can give the network beside noise and labels.
   init(
-    _ path: String, averaged: Bool, autoencoder: String?, weights: String? = nil, warn: Bool
+    _ path: String, averaged: Bool, autoencoder: String?, weights: String? = nil,
+    task: ModelTask = .generation, warn: Bool
   ) throws {
     let described = try DescribedWeights.open(
       path, averaged: averaged, weights: weights, autoencoder: autoencoder)
@@ -30,7 +32,7 @@ struct LoadedModel {
     (file, header, config) = (described.file.path, described.header, described.config)
     (specification, sampling) = (described.specification, described.sampling)
     hash = try sha256Hex(ofFile: file)
-    try config.model.section.refuseContext(of: file)
+    try config.require(task, of: file)
     network = Network(specification)
     network.store.allocate(training: false)
     try loadParameters(into: network.store, from: described.file, averaged: averaged)
@@ -56,6 +58,44 @@ struct LoadedModel {
         advice: "name the right one with --autoencoder")
     }
     return stage
+  }
+}
+
+/// What a model is for.
+enum ModelTask: String {
+  case generation = "samples from noise"
+  case upsampling = "up-sampling"
+
+  var command: String {
+    switch self {
+    case .generation: "sample"
+    case .upsampling: "upscale"
+    }
+  }
+}
+
+extension RunConfig {
+  var task: ModelTask { coupling.upsampling == nil ? .generation : .upsampling }
+
+  /// Throws `.config` where the model is for something else.
+  func require(_ wanted: ModelTask, of file: String) throws {
+    if task != wanted {
+      throw UserError(
+        .config, file, found: "a model for \(task.rawValue)",
+        expected: "one for \(wanted.rawValue)", advice: "use `latentflow \(task.command)`")
+    }
+    if let field = model.section.tokenField {
+      throw UserError(
+        .config, file, at: field, found: "a network that attends to tokens",
+        expected: "a network of latents, labels and maps")
+    }
+    guard task == .generation, model.contextChannels > 0 || model.crossContextChannels > 0 else {
+      return
+    }
+    throw UserError(
+      .config, file, at: "model.context_channels",
+      found: "a network with a context, and a configuration that does not say of what",
+      expected: "a configuration with its coupling")
   }
 }
 

@@ -78,7 +78,9 @@ extension RunConfig {
       labelDropout: model.labelDropout > 0
         ? LabelDropout(
           probability: Float(model.labelDropout), nullLabel: specification.nullLabel!) : nil,
-      samplesPosterior: self.data.posterior == .sample, scale: Float(data.scale))
+      samplesPosterior: self.data.posterior == .sample, scale: Float(data.scale),
+      coupling: coupling.coupling, lowShape: data.description.lowResolution?.latentShape,
+      imageFactor: data.imageFactor)
     let plan = Trainer.Plan(
       objective: objective, microBatchSize: training.microBatch, flip: Float(self.data.flip),
       usesLabels: model.classes > 0, learningRate: optimizer.learningRate,
@@ -86,7 +88,8 @@ extension RunConfig {
     return try Trainer(
       Network(specification), plan: plan,
       settings: .init(training, optimizer, ema, threads: job.threads),
-      count: data.description.count, source: data.source, communicator: job.communicator)
+      count: data.description.count, source: data.source, codec: data.codec,
+      communicator: job.communicator)
   }
 
   func header(_ data: RunData, step: Int) -> ModelFileHeader {

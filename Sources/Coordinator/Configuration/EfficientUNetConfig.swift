@@ -28,11 +28,6 @@ public struct EfficientUNetConfig: NetworkSection {
   public var classes: Int { 0 }
   public var labelDropout: Double { 0 }
 
-  public var contextField: String? {
-    crossContextChannels > 0
-      ? "model.cross_context_channels" : contextChannels > 0 ? "model.context_channels" : nil
-  }
-
   public init() {}
 
   public mutating func bind(_ fields: FieldBinder) throws {

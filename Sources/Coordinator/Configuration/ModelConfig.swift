@@ -68,6 +68,8 @@ public enum ModelConfig: ConfigSection {
   public var labelDropout: Double { section.labelDropout }
   /// Channels that are concatenated to the state: an inpainting mask, a low-resolution latent.
   public var contextChannels: Int { section.contextChannels }
+  /// Channels of a second context, to which the network attends.
+  public var crossContextChannels: Int { section.crossContextChannels }
 
   public mutating func bind(_ fields: FieldBinder) throws {
     var kind = self.kind
@@ -99,24 +101,16 @@ public protocol NetworkSection: ConfigSection {
   var classes: Int { get }
   var labelDropout: Double { get }
   var contextChannels: Int { get }
-  /// The field that makes the network need a context beside state and label; nil if none does.
-  var contextField: String? { get }
+  var crossContextChannels: Int { get }
+  /// The field that makes the network attend to tokens; nil if none does.
+  var tokenField: String? { get }
   func validate(_ check: ConfigCheck) throws
 }
 
 extension NetworkSection {
   public var contextChannels: Int { 0 }
-  public var contextField: String? { contextChannels > 0 ? "model.context_channels" : nil }
-
-  /// Throws `.config` for a network that needs a context, which nobody gives it here.
-  func refuseContext(of subject: String) throws {
-    guard let contextField else { return }
-    throw UserError(
-      .config, subject, at: contextField,
-      found: contextChannels > 0
-        ? "a context of \(contextChannels) channels" : "a network that attends to a context",
-      expected: "a network of latents and labels alone")
-  }
+  public var crossContextChannels: Int { 0 }
+  public var tokenField: String? { nil }
 
   func validateLabels(_ check: ConfigCheck) throws {
     try check.that(

@@ -112,7 +112,7 @@ public struct LayoutConfig: NetworkSection {
   public init() {}
 
   public var contextChannels: Int { unet.contextChannels }
-  public var contextField: String? { "model.kind" }
+  public var tokenField: String? { "model.kind" }
 
   public mutating func bind(_ fields: FieldBinder) throws {
     try unet.bind(fields, isLayout: true)

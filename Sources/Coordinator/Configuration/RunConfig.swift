@@ -7,6 +7,7 @@ public struct RunConfig: RootConfiguration {
   public var model = ModelConfig()
   public var firstStage = FirstStageConfig()
   public var data = DataConfig()
+  public var coupling = CouplingConfig()
   public var path = PathConfig()
   public var time = TimeConfig()
   public var training = TrainingConfig()
@@ -26,6 +27,10 @@ public struct RunConfig: RootConfiguration {
     try fields.section("model", &model)
     try fields.section("first_stage", &firstStage)
     try fields.section("data", &data)
+    // Not written where it says nothing: the resolved file of a run from noise stays what it was.
+    if fields.isSet("coupling") || coupling != CouplingConfig() {
+      try fields.section("coupling", &coupling)
+    }
     try fields.section("path", &path)
     try fields.section("time", &time)
     try fields.section("training", &training)
@@ -47,6 +52,7 @@ public struct RunConfig: RootConfiguration {
     try model.validate(check)
     try training.validate(check)
     try evaluation.validate(check, model, firstStage)
+    try coupling.validate(check, model, training)
     try check.that(
       data.broken == .strict || data.placement == .local, "data.broken", "data.placement",
       found: "skip, and rank 0 alone has the pictures",

@@ -1,5 +1,6 @@
 import Diagnostics
 import FlowComm
+import FlowCore
 import FlowData
 import Foundation
 import Worker
@@ -11,6 +12,13 @@ struct RunData {
   let source: any LatentRowSource
   /// The factor of the configuration, or that of the data.
   let scale: Double
+  /// Where the coupling goes through pixels.
+  private let couplingStage: FirstStage?
+
+  /// For couplings that go through pixels.
+  var codec: PixelCodec? { couplingStage?.codec(scale: Float(scale)) }
+  /// Image pixels per latent pixel along each axis, where the coupling goes through them.
+  var imageFactor: Int { couplingStage?.downsamplingFactor ?? 1 }
 
   /// Collective: opens the data and checks them against the configuration.
   ///
@@ -25,6 +33,9 @@ struct RunData {
       scale = factor
     } else {
       scale = description.scaleFactor
+    }
+    couplingStage = try job.communicator.together {
+      config.coupling.needsCodec ? try config.firstStage.open() : nil
     }
   }
 
@@ -42,8 +53,12 @@ struct RunData {
       if job.isCoordinator { try RunData.checkOrigin(config, cache!.index) }
     }
     switch config.data.placement {
-    case .local: return (description, LocalRows(cache!, rank: job.rank))
-    case .scatter: return (description, try ScatteredRows(job.communicator, cache: cache))
+    case .local:
+      let rows = LocalRows(cache!, rank: job.rank, contents: config.coupling.contents)
+      return (description, rows)
+    case .scatter:
+      let rows = ScatteredRows(job.communicator, cache: cache, contents: config.coupling.contents)
+      return (description, rows)
     }
   }
 
@@ -67,7 +82,9 @@ struct RunData {
       )
     }
     let own = try job.communicator.together {
-      try source.map { try RunData.describe($0, stage, images) }
+      try source.map {
+        try RunData.describe($0, stage, images, lowSize: config.coupling.upsampling?.lowSize)
+      }
     }
     let description = try RunData.share(own, job)
     try job.communicator.together { try RunData.check(config, description) }
@@ -82,17 +99,24 @@ struct RunData {
 
   /// The latents of pictures, as a cache of them would describe them.
   private static func describe(
-    _ source: PreparedImages, _ stage: FirstStage, _ images: String
+    _ source: PreparedImages, _ stage: FirstStage, _ images: String, lowSize: Int?
   ) throws -> LatentCacheDescription {
     guard source.count > 0 else {
       throw UserError(.badData, images, found: "no images", expected: "at least one")
     }
-    return LatentCacheDescription(
+    let size = try source.size(0)
+    var description = LatentCacheDescription(
       count: source.count,
-      latentShape: try stage.latentShape(of: source.size(0), place: source.place(0)),
+      latentShape: try stage.latentShape(of: size, place: source.place(0)),
       hasLogvar: !stage.isIdentity, hasFlips: true, hasLabels: source.classNames != nil,
       classNames: source.classNames ?? [], sourceFingerprint: "", sourcePath: images,
       autoencoderHash: stage.hash, scaleFactor: stage.scaleFactor ?? 1)
+    description.lowResolution = try lowSize.map {
+      .init(
+        size: $0,
+        latentShape: try stage.latentShape(of: size.lowResolution($0), place: "coupling.low_size"))
+    }
+    return description
   }
 
   private static func share(
@@ -117,7 +141,7 @@ struct RunData {
           advice: "name another cache, or drop the field to take what it holds")
       }
     }
-    try config.model.section.refuseContext(of: config.data.name)
+    try config.checkCoupling(d)
     let classes = config.model.classes
     if classes > 0 && (!d.hasLabels || d.classNames.count > classes) {
       throw UserError(

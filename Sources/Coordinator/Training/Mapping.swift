@@ -15,6 +15,36 @@ extension PathConfig {
   }
 }
 
+extension CouplingConfig {
+  var coupling: any Coupling {
+    let base: any Coupling = upsampling?.coupling ?? IndependentCoupling()
+    return transportGroup.map { OptimalTransportCoupling(base, groupSize: $0) } ?? base
+  }
+
+  /// Whether latents go through pixels on the way.
+  var needsCodec: Bool { upsampling?.coupling.needsCodec ?? false }
+
+  /// What the rows of the data must hold beside latents.
+  var contents: RowContents { upsampling == nil ? [] : .low }
+}
+
+extension CouplingConfig.Upsampling {
+  var coupling: UpsamplingCoupling {
+    let diffusion = ForwardDiffusion(
+      schedule == .cosine ? .shiftedCosine(size: imageSize, reference: referenceSize) : .linear(),
+      steps: noisingSteps)
+    let start: UpsamplingCoupling.Start =
+      switch self.start {
+      case .latent: .latent
+      case .noised: .noised(diffusion, step: noisingStep)
+      case .noise: .noise
+      }
+    return UpsamplingCoupling(
+      start: start, upsampling: mode.upsampling, context: context?.upsampling,
+      crossContext: crossContext?.upsampling)
+  }
+}
+
 extension TimeConfig {
   var sampler: TimeSampler {
     switch self {

@@ -3,9 +3,15 @@ import FlowTensor
 /// Who is paired with whom: what the flow to a batch of data starts from, and what it is told on
 /// the way.
 public protocol Coupling: Sendable {
+  /// Whether `CouplingBatch.filling` is asked for.
+  var fillsWithNoise: Bool { get }
   /// - Parameter codec: maps between images and latents, for couplings that go through pixels.
   /// - Throws: what the codec throws.
   func callAsFunction(_ batch: CouplingBatch, codec: PixelCodec?) throws -> CoupledSource
+}
+
+extension Coupling {
+  public var fillsWithNoise: Bool { false }
 }
 
 /// What a coupling makes sources of. Every draw is a function of the sample's index, so that pairs

@@ -7,14 +7,16 @@ import FlowTensor
 ///
 /// A group is `groupSize` consecutive samples of a micro-batch, whatever the ranks. Contexts stay
 /// with their data. While sampling there is nothing to pair with, and sources stay as they are.
-public struct OptimalTransportCoupling<Base: Coupling>: Coupling {
-  public let base: Base
+public struct OptimalTransportCoupling: Coupling {
+  public let base: any Coupling
   public let groupSize: Int
 
-  public init(_ base: Base, groupSize: Int) {
+  public init(_ base: any Coupling, groupSize: Int) {
     precondition(groupSize >= 1, "optimal transport in groups of \(groupSize)")
     (self.base, self.groupSize) = (base, groupSize)
   }
+
+  public var fillsWithNoise: Bool { base.fillsWithNoise }
 
   public func callAsFunction(
     _ batch: CouplingBatch, codec: PixelCodec?

@@ -28,6 +28,13 @@ public struct UpsamplingCoupling: Coupling, Equatable {
     (self.context, self.crossContext) = (context, crossContext)
   }
 
+  public var fillsWithNoise: Bool {
+    [upsampling, context, crossContext].contains(.noiseFilled)
+  }
+
+  /// Whether latents go through pixels on the way.
+  public var needsCodec: Bool { [upsampling, context, crossContext].contains(.pixels) }
+
   public func callAsFunction(
     _ batch: CouplingBatch, codec: PixelCodec?
   ) throws -> CoupledSource {

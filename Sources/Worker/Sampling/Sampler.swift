@@ -34,6 +34,8 @@ public struct SamplingPlan: Sendable {
   public var path: any ProbabilityPath
   /// Latents are divided by this before decoding.
   public var scale: Float
+  /// What the flow starts from.
+  public var coupling: any Coupling
   /// Samples of one work item. An item is always computed at its full batch, so that sample i has
   /// the same bits whatever the number of samples asked for.
   public var itemSize: Int
@@ -43,11 +45,12 @@ public struct SamplingPlan: Sendable {
   public init(
     seed: UInt64, solver: any FlowSampler, guidance: Float,
     guidanceInterval: ClosedRange<Float> = -.infinity ... .infinity, labels: LabelChoice,
-    path: any ProbabilityPath, scale: Float, itemSize: Int = Self.standardItemSize
+    path: any ProbabilityPath, scale: Float, coupling: any Coupling = IndependentCoupling(),
+    itemSize: Int = Self.standardItemSize
   ) {
     (self.seed, self.solver, self.guidance) = (seed, solver, guidance)
     (self.guidanceInterval, self.labels, self.path) = (guidanceInterval, labels, path)
-    (self.scale, self.itemSize) = (scale, itemSize)
+    (self.scale, self.coupling, self.itemSize) = (scale, coupling, itemSize)
   }
 
   /// For manifests.
@@ -76,9 +79,14 @@ public struct Sampler {
   let network: Network
   let firstStage: FirstStage
   let plan: SamplingPlan
+  /// nil for samples of noise and label alone.
+  let givens: (any GivenSource)?
 
-  public init(_ network: Network, _ firstStage: FirstStage, _ plan: SamplingPlan) {
-    (self.network, self.firstStage, self.plan) = (network, firstStage, plan)
+  public init(
+    _ network: Network, _ firstStage: FirstStage, _ plan: SamplingPlan,
+    givens: (any GivenSource)? = nil
+  ) {
+    (self.network, self.firstStage, self.plan, self.givens) = (network, firstStage, plan, givens)
   }
 
   /// Samples `item`·itemSize ..< (`item` + 1)·itemSize.
@@ -94,16 +102,21 @@ public struct Sampler {
   func latents(_ range: Range<Int>) throws -> (Tensor, labels: [Int]?, evaluations: [Int]) {
     let drawn = range.map { plan.labels.label(seed: plan.seed, index: $0) }
     let labels = drawn.contains(nil) ? nil : drawn.compactMap(\.self)
-    let condition = Condition(labels: labels)
+    let departure = Departure(
+      noise: normal(range, .sampleNoise), filling: { normal(range, .filling) },
+      givens: try givens?.givens(range) ?? Givens(), labels: labels,
+      factor: firstStage.downsamplingFactor)
+    let (source, condition) = try departure.coupled(
+      by: plan.coupling, codec: firstStage.codec(scale: plan.scale))
     do {
       let trajectory: Trajectory
       if plan.guidance == 1 {
-        trajectory = try integrate(network, condition, range)
+        trajectory = try integrate(network, from: source, condition, range)
       } else {
         let guided = GuidedField(
           network, scale: plan.guidance, nullLabel: network.specification.nullLabel!,
           interval: plan.guidanceInterval)
-        trajectory = try integrate(guided, condition, range)
+        trajectory = try integrate(guided, from: source, condition, range)
       }
       return (trajectory.final, labels, trajectory.evaluations)
     } catch let failure as SolverFailure {
@@ -114,17 +127,17 @@ public struct Sampler {
   }
 
   private func integrate<Field: VelocityField>(
-    _ field: Field, _ condition: Condition, _ range: Range<Int>
+    _ field: Field, from source: Tensor, _ condition: Condition, _ range: Range<Int>
   ) throws -> Trajectory {
     try plan.solver.sample(
-      from: normal(range, .sampleNoise), along: plan.path,
-      draws: { step in normal(range, .churn, step: step) }
+      from: source, along: plan.path, draws: { step in normal(range, .churn, step: step) }
     ) { x, t in field(x, t: t, condition: condition) }
   }
 
   /// Noise of a range of samples, [B, h, w, C]: each sample's is a function of its index.
   private func normal(_ range: Range<Int>, _ stream: RandomStream, step: Int = 0) -> Tensor {
-    let noise = Tensor(uninitialized: Shape([range.count] + network.specification.latentShape))
+    let shape = givens?.latentShape ?? network.specification.latentShape
+    let noise = Tensor(uninitialized: Shape([range.count] + shape))
     let row = noise.count / range.count
     for (i, index) in range.enumerated() {
       Philox(seed: plan.seed, stream: stream, step: step, index: index)

@@ -13,37 +13,68 @@ public struct FlowObjective: Sendable {
   public var samplesPosterior: Bool
   /// Latents are multiplied by this.
   public var scale: Float
+  /// What the flow starts from.
+  public var coupling: any Coupling
+  /// [h, w, C] of the low-resolution latents; nil for couplings without.
+  public var lowShape: [Int]?
+  /// Image pixels per latent pixel along each axis.
+  public var imageFactor: Int
 
   public init(
     seed: UInt64, path: any ProbabilityPath, times: TimeSampler, labelDropout: LabelDropout?,
-    samplesPosterior: Bool, scale: Float
+    samplesPosterior: Bool, scale: Float, coupling: any Coupling = IndependentCoupling(),
+    lowShape: [Int]? = nil, imageFactor: Int = 1
   ) {
     (self.seed, self.path, self.times) = (seed, path, times)
     (self.labelDropout, self.samplesPosterior, self.scale) = (labelDropout, samplesPosterior, scale)
+    (self.coupling, self.lowShape, self.imageFactor) = (coupling, lowShape, imageFactor)
   }
 
-  /// A point of the path for each sample of the micro-batch, and the labels after dropout.
+  /// A point of the path for each sample of the micro-batch, and what the field is told: labels
+  /// after dropout, and the contexts.
   ///
-  /// - Parameter shape: [H, W, C] of a latent
-  func point(_ batch: LatentBatch, shape: [Int], step: Int) -> (PathSample, labels: [Int]?) {
-    let data = latents(batch, shape: shape, step: step)  // [b, H, W, C]
-    let noise = normal(batch.indices, shape: data.shape, stream: .noise, step: step)
+  /// - Parameters:
+  ///   - shape: [H, W, C] of a latent
+  ///   - codec: for couplings that go through pixels
+  func point(
+    _ batch: LatentBatch, shape: [Int], step: Int, codec: PixelCodec?
+  ) throws -> (PathSample, Condition) {
+    let shape = Shape([batch.indices.count] + shape)
+    func draw(_ stream: RandomStream) -> Tensor {
+      normal(batch.indices, shape: shape, stream: stream, step: step)
+    }
+    let data = latents(batch.mean, batch.logvar, shape) { draw(.posterior) }  // [b, H, W, C]
+    let departure = Departure(
+      data: data, noise: draw(.noise), filling: { draw(.filling) },
+      givens: givens(batch, step: step),
+      labels: batch.labels.map {
+        labelDropout?($0, indices: batch.indices, step: step, seed: seed) ?? $0
+      }, factor: imageFactor)
+    let (source, condition) = try departure.coupled(by: coupling, codec: codec)
     let t = times.draw(indices: batch.indices, step: step, seed: seed)  // [b]
     let towardsData = path.direction == .sourceToData
     let point = path.sample(
-      x0: towardsData ? noise : data, x1: towardsData ? data : noise, t: t,
-      smoothing: smoothing(batch.indices, shape: data.shape, step: step))
-    let labels = batch.labels.map {
-      labelDropout?($0, indices: batch.indices, step: step, seed: seed) ?? $0
+      x0: towardsData ? source : data, x1: towardsData ? data : source, t: t,
+      smoothing: smoothing(batch.indices, shape: shape, step: step))
+    return (point, condition)
+  }
+
+  private func givens(_ batch: LatentBatch, step: Int) -> Givens {
+    guard let lowShape, let mean = batch.lowMean else { return Givens() }
+    let shape = Shape([batch.indices.count] + lowShape)
+    let low = latents(mean, batch.lowLogvar, shape) {
+      normal(batch.indices, shape: shape, stream: .lowPosterior, step: step)
     }
-    return (point, labels)
+    return Givens(low: LowResolution(latent: low))
   }
 
   /// z = scale·(mean + exp(logvar / 2)·ε)
-  private func latents(_ batch: LatentBatch, shape: [Int], step: Int) -> Tensor {
-    let z = Tensor(Shape([batch.indices.count] + shape), batch.mean)
-    if samplesPosterior, let logvar = batch.logvar {
-      let noise = normal(batch.indices, shape: z.shape, stream: .posterior, step: step)
+  private func latents(
+    _ mean: [Float], _ logvar: [Float]?, _ shape: Shape, _ draw: () -> Tensor
+  ) -> Tensor {
+    let z = Tensor(shape, mean)
+    if samplesPosterior, let logvar {
+      let noise = draw()
       for i in 0..<z.count { z.base[i] += exp(0.5 * logvar[i]) * noise.base[i] }
     }
     for i in 0..<z.count { z.base[i] *= scale }

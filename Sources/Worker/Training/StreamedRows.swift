@@ -27,6 +27,8 @@ public final class StreamedRows: LatentRowSource {
     var mean: ArraySlice<Float>
     var logvar: ArraySlice<Float>?
     var label: Int?
+    var lowMean: ArraySlice<Float>?
+    var lowLogvar: ArraySlice<Float>?
   }
 
   private static let tag = 0x102
@@ -138,13 +140,26 @@ public final class StreamedRows: LatentRowSource {
     }
     let own = served.firstIndex(of: communicator.rank).map { decoded[$0] }
     let pictures = try own ?? unpack(communicator.receive(from: 0, tag: Self.tag))
-    let (mean, logvar) = stage.encode(pictures.map(\.image))
-    let n = description.rowCount
-    let means = mean.values
-    let logvars = logvar?.values
+    let full = encoded(pictures.map(\.image))
+    let low = description.lowResolution.map { low in
+      encoded(pictures.map { $0.image.lowResolution(low.size) })
+    }
     for (k, picture) in pictures.enumerated() {
+      var row = Row(mean: full[k].mean, logvar: full[k].logvar, label: picture.label)
+      (row.lowMean, row.lowLogvar) = (low?[k].mean, low?[k].logvar)
+      ready.append(row)
+    }
+  }
+
+  private func encoded(
+    _ images: [ImageBuffer]
+  ) -> [(mean: ArraySlice<Float>, logvar: ArraySlice<Float>?)] {
+    let (mean, logvar) = stage.encode(images)
+    let (means, logvars) = (mean.values, logvar?.values)
+    let n = mean.count / mean.shape[0]
+    return images.indices.map { k in
       let range = k * n..<(k + 1) * n
-      ready.append(Row(mean: means[range], logvar: logvars?[range], label: picture.label))
+      return (means[range], logvars?[range])
     }
   }
 
@@ -152,7 +167,10 @@ public final class StreamedRows: LatentRowSource {
     LatentBatch(
       indices: micro.map(\.index), mean: rows.flatMap(\.mean),
       logvar: description.hasLogvar ? rows.flatMap { $0.logvar! } : nil,
-      labels: description.hasLabels ? rows.map { $0.label! } : nil)
+      labels: description.hasLabels ? rows.map { $0.label! } : nil,
+      lowMean: description.lowResolution == nil ? nil : rows.flatMap { $0.lowMean! },
+      lowLogvar: description.lowResolution == nil || !description.hasLogvar
+        ? nil : rows.flatMap { $0.lowLogvar! })
   }
 
   /// Labels (−1: none), then pixels.

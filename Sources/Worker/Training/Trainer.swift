@@ -33,17 +33,21 @@ public final class Trainer {
   public let optimizer: DataParallelOptimizer
   private let shards: ShardPlan
   private let source: any LatentRowSource
+  private let codec: PixelCodec?
 
   /// Collective.
   ///
-  /// - Parameter count: rows of the data set.
+  /// - Parameters:
+  ///   - count: rows of the data set.
+  ///   - codec: for couplings that go through pixels.
   public init(
     _ network: Network, plan: Plan, settings: DataParallelOptimizer.Settings, count: Int,
-    source: any LatentRowSource, communicator: any Communicator
+    source: any LatentRowSource, codec: PixelCodec? = nil, communicator: any Communicator
   ) throws {
     self.plan = plan
     self.network = network
     self.source = source
+    self.codec = codec
     shards = try ShardPlan(
       seed: plan.objective.seed, count: count, microBatchSize: plan.microBatchSize,
       microBatches: settings.microBatches)
@@ -63,18 +67,18 @@ public final class Trainer {
     return try optimizer.step(
       learningRate: plan.schedule.rate(step: index, base: plan.learningRate), requests: requests
     ) { k in
-      loss(batches[k - local.lowerBound], step: index)
+      try loss(batches[k - local.lowerBound], step: index)
     }
   }
 
   /// The loss of one micro-batch, riding a tape of its own.
-  private func loss(_ batch: LatentBatch, step: Int) -> Tensor {
-    let (point, labels) = plan.objective.point(
-      batch, shape: network.specification.latentShape, step: step)
+  private func loss(_ batch: LatentBatch, step: Int) throws -> Tensor {
+    var batch = batch
+    if !plan.usesLabels { batch.labels = nil }
+    let (point, condition) = try plan.objective.point(
+      batch, shape: network.specification.latentShape, step: step, codec: codec)
     let tape = Tape()
-    let v = network(
-      tape.ride(constant: point.xt), t: point.t,
-      condition: Condition(labels: plan.usesLabels ? labels : nil))
+    let v = network(tape.ride(constant: point.xt), t: point.t, condition: condition)
     return meanSquaredError(v, point.velocity)
   }
 

@@ -1,0 +1,76 @@
+import Diagnostics
+import FlowData
+import Worker
+
+// Whether network, coupling and data fit one another.
+
+extension RunConfig {
+  /// Channels that the coupling puts behind those of the state.
+  ///
+  /// - Parameter latentChannels: C of the data.
+  func contextChannels(latentChannels: Int) -> Int {
+    coupling.upsampling?.context == nil ? 0 : latentChannels
+  }
+
+  /// Throws `.config` where the data lack what the coupling starts from, or the network does not
+  /// take what the coupling tells it.
+  func checkCoupling(_ d: LatentCacheDescription) throws {
+    let channels = d.latentShape[2]
+    try requireContext(
+      "model.context_channels", model.contextChannels, contextChannels(latentChannels: channels),
+      "coupling.context")
+    let crossChannels = coupling.upsampling?.crossContext == nil ? 0 : channels
+    try requireContext(
+      "model.cross_context_channels", model.crossContextChannels, crossChannels,
+      "coupling.cross_context")
+    if let field = model.section.tokenField {
+      throw UserError(
+        .config, field, found: "a network that attends to tokens",
+        expected: "a network of latents, labels and maps: no data here have tokens")
+    }
+    guard let upsampling = coupling.upsampling else { return }
+    guard let low = d.lowResolution else {
+      throw UserError(
+        .config, "coupling.kind",
+        found: "upsampling, and \(data.name) holds no low-resolution latents",
+        expected: data.images == nil
+          ? "a cache made with `latentflow encode … --low-res SIZE`" : "coupling.low_size")
+    }
+    if let size = upsampling.lowSize, size != low.size {
+      throw UserError(
+        .config, "coupling.low_size",
+        found: "\(size), and \(data.name) holds latents of images made \(low.size) pixels small",
+        expected: "\(low.size)")
+    }
+    try upsampling.check(low.latentShape, d.latentShape)
+  }
+
+  private func requireContext(
+    _ field: String, _ found: Int, _ expected: Int, _ source: String
+  ) throws {
+    guard found != expected else { return }
+    throw UserError(
+      .config, field, found: "\(found), and \(source) gives \(expected)",
+      expected: "\(expected) for these data",
+      advice: expected == 0 ? "set \(field) to 0, or choose a coupling with a context" : nil)
+  }
+}
+
+extension CouplingConfig.Upsampling {
+  fileprivate func check(_ low: [Int], _ high: [Int]) throws {
+    let modes = [("coupling.upsampling", Optional(mode)), ("coupling.context", context)]
+    for (field, mode) in modes {
+      if mode == .identity && low != high && (field != "coupling.upsampling" || start != .noise) {
+        throw UserError(
+          .config, field, found: "identity from latents of \(low) to \(high)",
+          expected: "a way to bring them to size: psu, bilinear, nearest, bicubic, area or "
+            + "noise_upsampling")
+      }
+      if mode == .noiseUpsampling && (high[0] % low[0] != 0 || high[1] % low[1] != 0) {
+        throw UserError(
+          .config, field, found: "noise_upsampling from latents of \(low) to \(high)",
+          expected: "a whole factor between them")
+      }
+    }
+  }
+}
