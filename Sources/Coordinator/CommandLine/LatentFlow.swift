@@ -22,7 +22,7 @@ public struct LatentFlow: ParsableCommand {
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
       SampleCommand.self, EvaluateCommand.self, StatisticsCommand.self, CompareCommand.self,
-      EvaluateInpaintingCommand.self,
+      InpaintCommand.self, EvaluateInpaintingCommand.self,
       SweepCommand.self, BoundCommand.self, InspectCommand.self, VerifyCommand.self,
       ConvertCommand.self, DebugCommand.self,
       BenchCommand.self, ConfigCommand.self, ImportConfigCommand.self,

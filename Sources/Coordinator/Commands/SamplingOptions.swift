@@ -22,11 +22,13 @@ struct DrawOptions: ParsableArguments {
   func validate() throws { _ = try guidedTimes() }
 
   /// Collective: reads the model.
-  func load(_ model: String, _ job: Job) throws -> LoadedModel {
+  func load(
+    _ model: String, _ job: Job, task: ModelTask = .generation
+  ) throws -> LoadedModel {
     try job.communicator.together {
       try LoadedModel(
         model, averaged: !noEma, autoencoder: autoencoder, weights: weights,
-        warn: job.isCoordinator)
+        task: task, warn: job.isCoordinator)
     }
   }
 
@@ -93,8 +95,10 @@ struct SamplingOptions: ParsableArguments {
   }
 
   /// Collective: reads the model and says what its samples will be a function of.
-  func prepare(_ model: String, _ job: Job) throws -> (LoadedModel, SamplingPlan) {
-    let loaded = try drawing.load(model, job)
+  func prepare(
+    _ model: String, _ job: Job, task: ModelTask = .generation
+  ) throws -> (LoadedModel, SamplingPlan) {
+    let loaded = try drawing.load(model, job, task: task)
     var options = self
     if let sampling = loaded.sampling { options.follow(sampling, says: job.isCoordinator) }
     let plan = try job.communicator.together {

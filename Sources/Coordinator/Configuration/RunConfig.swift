@@ -8,6 +8,8 @@ public struct RunConfig: RootConfiguration {
   public var firstStage = FirstStageConfig()
   public var data = DataConfig()
   public var coupling = CouplingConfig()
+  /// nil: pictures are drawn, not completed.
+  public var inpainting: InpaintingConfig?
   public var path = PathConfig()
   public var time = TimeConfig()
   public var training = TrainingConfig()
@@ -31,6 +33,9 @@ public struct RunConfig: RootConfiguration {
     if fields.isSet("coupling") || coupling != CouplingConfig() {
       try fields.section("coupling", &coupling)
     }
+    if fields.isSet("inpainting") || inpainting != nil {
+      try fields.section("inpainting", &inpainting)
+    }
     try fields.section("path", &path)
     try fields.section("time", &time)
     try fields.section("training", &training)
@@ -53,6 +58,7 @@ public struct RunConfig: RootConfiguration {
     try training.validate(check)
     try evaluation.validate(check, model, firstStage)
     try coupling.validate(check, model, training)
+    try inpainting?.validate(check, self)
     try check.that(
       data.broken == .strict || data.placement == .local, "data.broken", "data.placement",
       found: "skip, and rank 0 alone has the pictures",

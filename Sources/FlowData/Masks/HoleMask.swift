@@ -102,14 +102,26 @@ extension HoleMask {
   /// `image` with its hole of one grey level; LFM's networks are shown 0.
   public func masked(_ image: ImageBuffer, hole: UInt8 = 0) -> ImageBuffer {
     precondition(image.size == size, "a mask of \(size) for an image of \(image.sizeText)")
+    return mixed(image) { _ in hole }
+  }
+
+  private func mixed(_ image: ImageBuffer, hole: (_ index: Int) -> UInt8) -> ImageBuffer {
     var result = image
     for i in levels.indices where levels[i] < 255 {
       let share = Int(levels[i])
       for c in 3 * i..<3 * i + 3 {
-        let mixed = share * Int(image.pixels[c]) + (255 - share) * Int(hole)
+        let mixed = share * Int(image.pixels[c]) + (255 - share) * Int(hole(c))
         result.pixels[c] = UInt8((mixed + 127) / 255)
       }
     }
     return result
+  }
+
+  /// What an inpainting shows: `result` in the hole, `image` elsewhere, level by level.
+  public func composite(_ result: ImageBuffer, over image: ImageBuffer) -> ImageBuffer {
+    precondition(
+      image.size == size && result.size == size,
+      "a mask of \(size) for images of \(image.sizeText) and \(result.sizeText)")
+    return mixed(image) { result.pixels[$0] }
   }
 }
