@@ -114,6 +114,8 @@ extension RunConfig {
     self.init()
     model = ModelConfig(specification)
     data.latentShape = specification.latentShape
+    // A latent and a mask beside the state.
+    if model.contextChannels == specification.latentShape[2] + 1 { inpainting = InpaintingConfig() }
     if specification.latentShape[2] == 3, autoencoder == nil {
       firstStage.stage = .identity
       firstStage.scale = .factor(1)
