@@ -14,6 +14,9 @@ public struct DiT: VelocityNetwork {
     /// Extent of the square latent, in latent pixels.
     public var resolution: Int
     public var channels: Int
+    /// Channels of `Condition.context`, concatenated behind the latent's: the first map sees them,
+    /// the velocity has none of them.
+    public var contextChannels: Int
     public var patch: Int
     public var width: Int
     public var depth: Int
@@ -30,11 +33,12 @@ public struct DiT: VelocityNetwork {
     public var timeScale: Float
 
     public init(
-      resolution: Int, channels: Int, patch: Int, width: Int, depth: Int, heads: Int,
-      mlpRatio: Double = 4, classes: Int, hasNullClass: Bool, learnsSigma: Bool = false,
+      resolution: Int, channels: Int, contextChannels: Int = 0, patch: Int, width: Int, depth: Int,
+      heads: Int, mlpRatio: Double = 4, classes: Int, hasNullClass: Bool, learnsSigma: Bool = false,
       timeScale: Float = 1
     ) {
       (self.resolution, self.channels, self.patch) = (resolution, channels, patch)
+      self.contextChannels = contextChannels
       (self.width, self.depth, self.heads) = (width, depth, heads)
       (self.mlpRatio, self.classes) = (mlpRatio, classes)
       (self.hasNullClass, self.learnsSigma) = (hasNullClass, learnsSigma)
@@ -54,6 +58,8 @@ public struct DiT: VelocityNetwork {
 
     public var latentShape: [Int] { [resolution, resolution, channels] }
     public var nullLabel: Int? { hasNullClass ? classes : nil }
+    /// Channels of the state and of the context behind it.
+    public var inputChannels: Int { channels + contextChannels }
     public var outputChannels: Int { learnsSigma ? 2 * channels : channels }
     public var tokens: Int { (resolution / patch) * (resolution / patch) }
     /// Rows of the label table.
@@ -63,7 +69,7 @@ public struct DiT: VelocityNetwork {
     public var flopsPerSample: Double {
       let (t, d, h) = (Double(tokens), Double(width), mlpRatio * Double(width))
       let block = t * (4 * d * d + 2 * d * h) + 2 * t * t * d + 6 * d * d
-      let columns = Double(channels * patch * patch)
+      let columns = Double(inputChannels * patch * patch)
       let ends = t * d * columns + t * d * Double(outputChannels * patch * patch) + 2 * d * d
       return 2 * (Double(depth) * block + ends + 256 * d + d * d)
     }
@@ -93,25 +99,28 @@ public struct DiT: VelocityNetwork {
   /// The velocity at (x, t).
   ///
   /// - Parameters:
-  ///   - x: [B, H, W, C]
+  ///   - x: the state, [B, H, W, C]; or state and context side by side, if `condition` has none
   ///   - t: [B], or one time for all
-  ///   - condition: its labels are B rows of the label table; nil for the last row
+  ///   - condition: its labels are B rows of the label table; nil for the last row. Its context,
+  ///     [B, H, W, Cc], is concatenated to the state
   /// - Returns: [B, H, W, C], or 2·C with a learned sigma
   public func callAsFunction(_ x: Tensor, t: Tensor, condition: Condition) -> Tensor {
     let c = configuration
     let b = x.shape[0]
+    let input = condition.context.map { concatenate(x, $0) } ?? x  // [B, H, W, C + Cc]
     precondition(
-      x.shape.dims == [b, c.resolution, c.resolution, c.channels],
-      "DiT: input \(x.shape), expected [\(b), \(c.resolution), \(c.resolution), \(c.channels)]")
+      input.shape.dims == [b, c.resolution, c.resolution, c.inputChannels],
+      "DiT: state \(x.shape), with its context \(input.shape), expected [\(b), \(c.resolution), "
+        + "\(c.resolution), \(c.inputChannels)]")
     let times = t.count == 1 && b > 1 ? Tensor([b], fill: t.base[0]) : t
     precondition(times.count == b, "DiT: \(t.count) times for \(b) samples")
     let rows = condition.labels ?? Array(repeating: c.labelRows - 1, count: b)
     precondition(rows.count == b, "DiT: \(rows.count) labels for \(b) samples")
 
-    let time = timeEmbedding(times, riding: x)  // [B, D]
-    let label = embedding(labelTable.tensor, rows, riding: x)  // [B, D]
+    let time = timeEmbedding(times, riding: input)  // [B, D]
+    let label = embedding(labelTable.tensor, rows, riding: input)  // [B, D]
     let modulation = silu(time + label)  // [B, D]
-    var h = patchEmbedding(x).adding(constantRows: positions.tensor)  // [B, T, D]
+    var h = patchEmbedding(input).adding(constantRows: positions.tensor)  // [B, T, D]
     for block in blocks { h = block(h, condition: modulation) }
     return unpatchify(
       head(h, condition: modulation), patch: c.patch, height: c.resolution, width: c.resolution)
@@ -126,9 +135,9 @@ struct PatchEmbedding {
 
   init(_ c: DiT.Configuration, _ scope: Scope) {
     patch = c.patch
-    let columns = c.channels * c.patch * c.patch
+    let columns = c.inputChannels * c.patch * c.patch
     weight = scope("proj").parameter(
-      "weight", [c.width, c.channels, c.patch, c.patch],
+      "weight", [c.width, c.inputChannels, c.patch, c.patch],
       .xavierUniform(fanIn: columns, fanOut: c.width))
     bias = scope("proj").parameter("bias", [c.width], .zeros)
   }

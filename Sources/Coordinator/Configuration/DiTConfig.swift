@@ -16,6 +16,7 @@ public struct DiTConfig: NetworkSection {
   public var labelDropout = 0.1
   /// Factor of the time before its sinusoidal features: 1 in LFM, 1,000 in DiT.
   public var timeScale = 1.0
+  public var contextChannels = 0
 
   public struct Size: Sendable, Equatable {
     public enum Letter: String, CaseIterable, Sendable {
@@ -65,6 +66,10 @@ public struct DiTConfig: NetworkSection {
     if classes == 0 { labelDropout = 0 }
     try fields.number("label_dropout", &labelDropout, .belowOne)
     try fields.number("time_scale", &timeScale, .positive)
+    // Not written where there is none: the resolved file of such a run stays what it was.
+    if fields.isSet("context_channels") || contextChannels > 0 {
+      try fields.integer("context_channels", &contextChannels, atLeast: 0, atMost: 1 << 10)
+    }
   }
 
   public func validate(_ check: ConfigCheck) throws {

@@ -59,9 +59,9 @@ extension DiTConfig {
         expected: "a divisor of \(latentShape[0])")
     }
     return DiT.Configuration(
-      resolution: latentShape[0], channels: latentShape[2], patch: patch, width: width,
-      depth: depth, heads: heads, mlpRatio: mlpRatio, classes: max(1, classes),
-      hasNullClass: labelDropout > 0, timeScale: Float(timeScale))
+      resolution: latentShape[0], channels: latentShape[2], contextChannels: contextChannels,
+      patch: patch, width: width, depth: depth, heads: heads, mlpRatio: mlpRatio,
+      classes: max(1, classes), hasNullClass: labelDropout > 0, timeScale: Float(timeScale))
   }
 }
 
@@ -149,6 +149,7 @@ extension DiTConfig {
     self.init()
     (width, depth, heads, patch) = (c.width, c.depth, c.heads, c.patch)
     (mlpRatio, timeScale) = (c.mlpRatio, Double(c.timeScale))
+    contextChannels = c.contextChannels
     // One class without a null class is no label.
     classes = c.classes == 1 && !c.hasNullClass ? 0 : c.classes
     labelDropout = c.hasNullClass ? 0.1 : 0

@@ -93,14 +93,17 @@ extension WeightShapes {
       let last = shape("final_layer.linear.weight", rank: 2),
       let hidden = shape("blocks.0.mlp.fc1.weight", rank: 2)
     else { return nil }
-    let (width, channels, patch) = (embedder[0], embedder[1], embedder[2])
+    let (width, inputs, patch) = (embedder[0], embedder[1], embedder[2])
     // The position embedding is a constant, which some files leave out.
     let given = shape("pos_embed", rank: 3)?[1]
     let tokens = given ?? ((resolution ?? 32) / patch) * ((resolution ?? 32) / patch)
     let side = Int(Double(tokens).squareRoot().rounded())
     let outputs = last[0] / (patch * patch)
-    guard side > 0, side * side == tokens, outputs == channels || outputs == 2 * channels,
-      width % 4 == 0, embedder[3] == patch
+    let learnsSigma = outputs == 2 * inputs
+    // What comes in beside the state that goes out is a context.
+    let channels = learnsSigma ? inputs : outputs
+    guard side > 0, side * side == tokens, (1...inputs).contains(channels),
+      last[0] == outputs * patch * patch, width % 4 == 0, embedder[3] == patch
     else { return nil }
     let published = ["S", "B", "L", "XL"].compactMap { DiT.Configuration.size($0) }
     let heads = published.first { $0.width == width }?.heads ?? max(1, width / 64)
@@ -109,10 +112,11 @@ extension WeightShapes {
     return RecognizedNetwork(
       .dit(
         DiT.Configuration(
-          resolution: side * patch, channels: channels, patch: patch, width: width,
+          resolution: side * patch, channels: channels, contextChannels: inputs - channels,
+          patch: patch, width: width,
           depth: count { "blocks.\($0).attn.qkv.weight" }, heads: heads,
           mlpRatio: Double(hidden[0]) / Double(width), classes: classes, hasNullClass: hasNull,
-          learnsSigma: outputs == 2 * channels)),
+          learnsSigma: learnsSigma)),
       [
         "\(heads) heads, as published for width \(width)", assumption,
         given == nil ? "latents of \(side * patch)×\(side * patch)" : nil,
