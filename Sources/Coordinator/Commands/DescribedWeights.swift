@@ -60,7 +60,8 @@ struct DescribedWeights {
     }
     if case .dit(let dit) = network.specification, dit.learnsSigma {
       throw UserError(
-        .badData, file.path, found: "a DiT of \(dit.outputChannels) output channels for "
+        .badData, file.path,
+        found: "a DiT of \(dit.outputChannels) output channels for "
           + "\(dit.channels): a diffusion model that learns its variance",
         expected: "the velocity of a flow")
     }

@@ -79,7 +79,8 @@ struct DrawOptions: ParsableArguments {
       return label
     }
     return .cycle(numbers)
-  }}
+  }
+}
 
 /// How samples are drawn: what `sample` and `evaluate` share.
 struct SamplingOptions: ParsableArguments {

@@ -18,7 +18,8 @@ public struct InpaintingConfig: ConfigSection {
       _ = try generator()
     } catch let error as UserError {
       try check.that(
-        false, "inpainting.masks", found: [error.place, error.found].compactMap(\.self).joined(
+        false, "inpainting.masks",
+        found: [error.place, error.found].compactMap(\.self).joined(
           separator: " "), expected: error.expected ?? "", advice: error.advice)
     }
     try check.that(

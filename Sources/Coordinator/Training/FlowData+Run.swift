@@ -171,7 +171,8 @@ struct RunData {
     }
     let preparation =
       try d.preparation
-      ?? Preparation(fit: .centerCrop(d.latentShape[0] * config.firstStage.open().downsamplingFactor))
+      ?? Preparation(
+        fit: .centerCrop(d.latentShape[0] * config.firstStage.open().downsamplingFactor))
     var source = try openImages(ImageLocation(d.sourcePath), subset: d.subset)
     let list = BrokenList.fileName(of: d.sourcePath, appended: false)
     if let broken = try BrokenList.read(in: cache.folder, file: list) {
@@ -190,7 +191,8 @@ struct RunData {
     if let shape = config.data.latentShape {
       guard shape == d.latentShape else {
         throw UserError(
-          .config, "data.latent_shape", found: "\(shape), and \(config.data.name) holds latents "
+          .config, "data.latent_shape",
+          found: "\(shape), and \(config.data.name) holds latents "
             + "of \(d.latentShape)", expected: "\(d.latentShape)",
           advice: "name another cache, or drop the field to take what it holds")
       }
@@ -199,13 +201,15 @@ struct RunData {
     let classes = config.model.classes
     if classes > 0 && (!d.hasLabels || d.classNames.count > classes) {
       throw UserError(
-        .config, "model.classes", found: "\(classes), and \(config.data.name) has "
+        .config, "model.classes",
+        found: "\(classes), and \(config.data.name) has "
           + (d.hasLabels ? "\(d.classNames.count) classes" : "no labels"),
         expected: d.hasLabels ? "\(d.classNames.count)" : "0")
     }
     if config.data.flip > 0 && !d.hasFlips {
       throw UserError(
-        .config, "data.flip", found: "\(config.data.flip), and \(config.data.cache) holds no "
+        .config, "data.flip",
+        found: "\(config.data.flip), and \(config.data.cache) holds no "
           + "flipped latents", expected: "0", advice: "encode again with --flips")
     }
   }

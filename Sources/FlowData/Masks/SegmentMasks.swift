@@ -83,9 +83,10 @@ public struct SegmentMasks: Equatable, Sendable {
     _ region: [Int], _ map: LabelMap, _ draws: inout MaskDraws
   ) -> HoleMask {
     let object = mask(region, map)
-    let middle = region.reduce(SIMD2<Float>()) {
-      $0 + SIMD2(Float($1 % map.width), Float($1 / map.width))
-    } / Float(region.count)
+    let middle =
+      region.reduce(SIMD2<Float>()) {
+        $0 + SIMD2(Float($1 % map.width), Float($1 / map.width))
+      } / Float(region.count)
     var best = (mask: object, overlap: Int.max)
     for _ in 0..<Self.placements {
       let scale = draws.uniform(0.75...1.25)

@@ -60,8 +60,10 @@ public struct InpaintingGivens: GivenSource {
   /// Latents are the means of the posterior.
   public func givens(_ range: Range<Int>) throws -> Givens {
     let pictures = try range.map { try picture(min($0, count - 1)) }
-    let masked = scale * Tensor(
-      Shape([range.count] + latentShape), stage.encodeMasked(pictures).mean)
+    let masked =
+      scale
+      * Tensor(
+        Shape([range.count] + latentShape), stage.encodeMasked(pictures).mean)
     return Givens(context: inpaintingCondition(maskedLatent: masked, mask: masks(of: pictures)))
   }
 }

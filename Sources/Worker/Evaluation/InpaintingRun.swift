@@ -65,7 +65,9 @@ public struct InpaintingRun {
     func range(_ k: Int) -> Range<Int> { k * Self.itemSize..<min(count, (k + 1) * Self.itemSize) }
     var found = [[UInt8]](repeating: [], count: items)
     var done = 0
-    try WorkQueue(communicator).run(count: items) { try measure(range($0)) } deliver: { k, bytes in
+    try WorkQueue(communicator).run(count: items) {
+      try measure(range($0))
+    } deliver: { k, bytes in
       found[k] = bytes
       done += range(k).count
       progress(done)
