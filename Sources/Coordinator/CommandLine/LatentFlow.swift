@@ -21,8 +21,8 @@ public struct LatentFlow: ParsableCommand {
     version: version,
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
-      SampleCommand.self, EvaluateCommand.self, StatisticsCommand.self, CompareCommand.self,
-      InpaintCommand.self, EvaluateInpaintingCommand.self,
+      SampleCommand.self, InpaintCommand.self, ValidateCommand.self, EvaluateCommand.self,
+      EvaluateInpaintingCommand.self, StatisticsCommand.self, CompareCommand.self,
       SweepCommand.self, BoundCommand.self, InspectCommand.self, VerifyCommand.self,
       ConvertCommand.self, DebugCommand.self,
       BenchCommand.self, ConfigCommand.self, ImportConfigCommand.self,

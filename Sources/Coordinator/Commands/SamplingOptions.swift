@@ -27,8 +27,8 @@ struct DrawOptions: ParsableArguments {
   ) throws -> LoadedModel {
     try job.communicator.together {
       try LoadedModel(
-        model, averaged: !noEma, autoencoder: autoencoder, weights: weights,
-        task: task, warn: job.isCoordinator)
+        model, averaged: !noEma, autoencoder: autoencoder, weights: weights, task: task,
+        warn: job.isCoordinator)
     }
   }
 
@@ -45,7 +45,8 @@ struct DrawOptions: ParsableArguments {
     return SamplingPlan(
       seed: seeding.seed ?? 0, solver: solver, guidance: Float(guidance),
       guidanceInterval: try guidedTimes(), labels: try labelChoice(loaded),
-      path: loaded.config.path.path, scale: Float(loaded.header.scale))
+      path: loaded.config.path.path, scale: Float(loaded.header.scale),
+      coupling: loaded.config.coupling.coupling)
   }
 
   private func guidedTimes() throws -> ClosedRange<Float> {

@@ -45,6 +45,9 @@ struct TrainCommand: ParsableCommand {
       // A reference that is no good ends the command before a run has begun.
       let sampled = try AveragedSampling(config, run, trainer, data)
       let evaluation = try sampled.map { try TrainingEvaluation(config, run, $0) } ?? nil
+      let validation = try sampled.map {
+        try TrainingValidation(config, run, $0, trainer, data)
+      } ?? nil
       try run.resume(
         trainer.optimizer, runOptions.policy, tensorBoard: config.log.tensorboard)
       let pictures = sampled.flatMap { SamplePictures(config, run, $0) }
@@ -63,6 +66,7 @@ struct TrainCommand: ParsableCommand {
         afterStep: {
           try pictures?.draw(ifDueAt: $0)
           try evaluation?.evaluate(ifDueAt: $0)
+          try validation?.validate(ifDueAt: $0)
         })
       run.say("run folder: \(runOptions.folder)")
     }

@@ -71,7 +71,7 @@ public struct CouplingConfig: ConfigSection {
     try fields.integer("transport_group", &transportGroup, atLeast: 2, atMost: 4096)
   }
 
-  func validate(_ check: ConfigCheck, _ model: ModelConfig, _ training: TrainingConfig) throws {
+  func validate(_ check: ConfigCheck, _ training: TrainingConfig) throws {
     if let group = transportGroup {
       try check.that(
         training.microBatch % group == 0, "coupling.transport_group", "training.micro_batch",

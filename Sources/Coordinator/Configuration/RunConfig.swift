@@ -21,6 +21,7 @@ public struct RunConfig: RootConfiguration {
   public var log = LogConfig()
   public var samples = SamplesConfig()
   public var evaluation = EvaluationConfig()
+  public var validation = ValidationConfig()
 
   public init() {}
 
@@ -46,19 +47,29 @@ public struct RunConfig: RootConfiguration {
     try fields.section("log", &log)
     try fields.section("samples", &samples)
     try fields.section("evaluation", &evaluation)
+    if fields.isSet("validation") || validation != ValidationConfig() {
+      try fields.section("validation", &validation)
+    }
   }
 
   public static let changeableOnResume = [
     "training.steps", "training.max_nonfinite", "data.placement", "data.prefetch",
     "data.decoders", "checkpoint", "log", "samples", "evaluation",
+    "validation",
   ]
 
   public func validate(_ check: ConfigCheck) throws {
     try model.validate(check)
     try training.validate(check)
     try evaluation.validate(check, model, firstStage)
-    try coupling.validate(check, model, training)
+    try coupling.validate(check, training)
     try inpainting?.validate(check, self)
+    try validation.validate(check, coupling, firstStage)
+    try check.that(
+      coupling.upsampling == nil || (samples.every == 0 && evaluation.every == 0),
+      "coupling.kind", "samples.every", "evaluation.every",
+      found: "upsampling, with samples or evaluation of samples from noise",
+      expected: "validation.every: grids and figures of held-out pictures")
     try check.that(
       data.broken == .strict || data.placement == .local, "data.broken", "data.placement",
       found: "skip, and rank 0 alone has the pictures",

@@ -10,14 +10,15 @@ final class AveragedSampling {
   let firstStage: FirstStage
   private let config: RunConfig
   private let trainer: Trainer
-  private let scale: Float
+  let scale: Float
   private var copiedStep = -1
 
   /// nil where no samples are wanted. Collective.
   init?(
     _ config: RunConfig, _ run: TrainingRun<RunConfig>, _ trainer: Trainer, _ data: RunData
   ) throws {
-    guard config.samples.every > 0 || config.evaluation.every > 0 else { return nil }
+    let tasks = [config.samples.every, config.evaluation.every, config.validation.every]
+    guard tasks.contains(where: { $0 > 0 }) else { return nil }
     (self.config, self.trainer, scale) = (config, trainer, Float(data.scale))
     network = Network(trainer.network.specification)
     network.store.allocate(training: false)
@@ -26,11 +27,13 @@ final class AveragedSampling {
 
   /// Noise is a function of the run's seed and the sample's index: the same at every step.
   func plan(
-    _ solver: SamplesConfig.Solver, steps: Int, guidance: Double, labels: LabelChoice
+    _ solver: SamplesConfig.Solver, steps: Int, guidance: Double, labels: LabelChoice,
+    itemSize: Int = SamplingPlan.standardItemSize
   ) -> SamplingPlan {
     SamplingPlan(
       seed: config.seed, solver: solver.sampler(steps: steps), guidance: Float(guidance),
-      labels: config.model.classes > 0 ? labels : .none, path: config.path.path, scale: scale)
+      labels: config.model.classes > 0 ? labels : .none, path: config.path.path, scale: scale,
+      coupling: config.coupling.coupling, itemSize: itemSize)
   }
 
   /// Collective: brings the copy to the parameters after `step`.
