@@ -21,11 +21,18 @@ public struct Condition {
   public var context: Tensor?
   /// What a network attends to beside a concatenated context, [B, h, w, C].
   public var crossContext: Tensor?
+  /// Shares of the classes of a semantic map in the squares that the state's pixels stand for,
+  /// [B, h, w, classes]: what a network with a rescaler of its own makes its context of.
+  public var classShares: Tensor?
 
-  public init(labels: [Int]? = nil, context: Tensor? = nil, crossContext: Tensor? = nil) {
+  public init(
+    labels: [Int]? = nil, context: Tensor? = nil, crossContext: Tensor? = nil,
+    classShares: Tensor? = nil
+  ) {
     self.labels = labels
     self.context = context
     self.crossContext = crossContext
+    self.classShares = classShares
   }
 
   public static var none: Condition { Condition() }

@@ -71,8 +71,12 @@ public struct ADMUNet: VelocityNetwork {
     public var nullLabel: Int? { classes > 0 && hasNullClass ? classes : nil }
     /// Rows of the label table.
     public var labelRows: Int { classes + (nullLabel == nil ? 0 : 1) }
-    /// Channels that a context brings along.
     public var contextChannels: Int { inChannels - outChannels }
+    public var withoutContext: Configuration {
+      var c = self
+      c.inChannels = outChannels
+      return c
+    }
     /// Input pixels per pixel of the lowest resolution, along each axis.
     public var downsamplingFactor: Int { 1 << (multiples.count - 1) }
 

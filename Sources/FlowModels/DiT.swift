@@ -57,6 +57,11 @@ public struct DiT: VelocityNetwork {
     }
 
     public var latentShape: [Int] { [resolution, resolution, channels] }
+    public var withoutContext: Configuration {
+      var c = self
+      c.contextChannels = 0
+      return c
+    }
     public var nullLabel: Int? { hasNullClass ? classes : nil }
     /// Channels of the state and of the context behind it.
     public var inputChannels: Int { channels + contextChannels }

@@ -61,8 +61,12 @@ public struct EfficientUNet: VelocityNetwork {
     public var latentShape: [Int] { [resolution, resolution, outChannels] }
     public var classes: Int { 0 }
     public var nullLabel: Int? { nil }
-    /// Channels of the context that is concatenated to the state; 0 for none.
     public var contextChannels: Int { inChannels - outChannels }
+    public var withoutContext: Configuration {
+      var c = self
+      c.inChannels = outChannels
+      return c
+    }
     /// H and W must be multiples of this.
     public var downsamplingFactor: Int { poolFactor << (multipliers.count - 1) }
 

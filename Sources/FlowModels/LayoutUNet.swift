@@ -26,6 +26,12 @@ public struct LayoutUNet: VelocityNetwork {
     }
 
     public var latentShape: [Int] { trunk.latentShape }
+    public var contextChannels: Int { trunk.contextChannels }
+    public var withoutContext: Configuration {
+      var c = self
+      c.trunk = trunk.withoutContext
+      return c
+    }
     public var classes: Int { trunk.classes }
     public var nullLabel: Int? { trunk.nullLabel }
 

@@ -27,6 +27,12 @@ public struct SongUNet: VelocityNetwork {
     }
 
     public var latentShape: [Int] { shape.latentShape }
+    public var contextChannels: Int { shape.contextChannels }
+    public var withoutContext: Configuration {
+      var c = self
+      c.shape.contextChannels = 0
+      return c
+    }
     public var classes: Int { shape.classes }
     public var nullLabel: Int? { shape.nullLabel }
 

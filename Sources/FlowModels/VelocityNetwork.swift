@@ -5,6 +5,10 @@ import FlowNN
 public protocol NetworkConfiguration: Equatable, Sendable {
   /// [H, W, C] of the state that the network moves, without the channels of a context.
   var latentShape: [Int] { get }
+  /// Channels of `Condition.context` that are concatenated behind those of the state; 0 for none.
+  var contextChannels: Int { get }
+  /// The same network without such a context.
+  var withoutContext: Self { get }
   /// Real classes; 0 if the network takes no label.
   var classes: Int { get }
   /// The label that stands for «no label», if the network has one.

@@ -19,15 +19,18 @@ struct StartOptions: ParsableArguments {
     }
   }
 
-  /// Collective. A checkpoint that the run resumes from comes after it.
-  func load(into optimizer: DataParallelOptimizer, _ run: TrainingRun<RunConfig>) throws {
+  /// Collective. A checkpoint that the run resumes from comes after it. A network with a context
+  /// also takes the weights of one without.
+  func load(into trainer: Trainer, _ run: TrainingRun<RunConfig>) throws {
     guard let weightsOnly else { return }
     try run.job.communicator.together {
       let (place, warnings) = try locateWeights(weightsOnly, averaged: false)
-      let loading = try optimizer.start(from: TensorFile.open(place), strict: !nonStrict)
+      let loading = try trainer.optimizer.start(
+        from: TensorFile.open(place), strict: !nonStrict, widening: trainer.network.widening)
       warnings.forEach(run.say)
       let prefix = loading.prefix.isEmpty ? "" : ", under \(oneLine(loading.prefix))"
       run.say("parameters of \(place): \(loading.loaded) tensors read\(prefix)")
+      loading.news.forEach(run.say)
       if !loading.problems.isEmpty {
         run.say("\(loading.summary):\n  \(loading.table())")
       }

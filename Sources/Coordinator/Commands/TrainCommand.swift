@@ -41,7 +41,7 @@ struct TrainCommand: ParsableCommand {
       let run = try TrainingRun(
         job, config, overrides: configArguments.overrides + shortcuts, runOptions)
       let trainer = try config.trainer(job, data, specification)
-      try start.load(into: trainer.optimizer, run)
+      try start.load(into: trainer, run)
       // A reference that is no good ends the command before a run has begun.
       let sampled = try AveragedSampling(config, run, trainer, data)
       let evaluation = try sampled.map { try TrainingEvaluation(config, run, $0) } ?? nil

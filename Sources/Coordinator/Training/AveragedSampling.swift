@@ -20,7 +20,8 @@ final class AveragedSampling {
     let tasks = [config.samples.every, config.evaluation.every, config.validation.every]
     guard tasks.contains(where: { $0 > 0 }) else { return nil }
     (self.config, self.trainer, scale) = (config, trainer, Float(data.scale))
-    network = Network(trainer.network.specification)
+    network = Network(
+      trainer.network.specification, rescaler: trainer.network.rescaler?.configuration)
     network.store.allocate(training: false)
     firstStage = try run.job.communicator.together { try config.firstStage.open() }
   }

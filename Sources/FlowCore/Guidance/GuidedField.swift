@@ -32,7 +32,8 @@ public struct GuidedField<Field: VelocityField>: VelocityField {
     let both = Condition(
       labels: condition.labels! + Array(repeating: nullLabel, count: x.shape[0]),
       context: condition.context.map(doubled),
-      crossContext: condition.crossContext.map(doubled))
+      crossContext: condition.crossContext.map(doubled),
+      classShares: condition.classShares.map(doubled))
     let velocity = field(doubled(x), t: doubled(t), condition: both)  // [2B, …]
     let batch = x.shape[0]
     return linearCombination(

@@ -22,6 +22,7 @@ public struct NetworkCost: Sendable {
   public let blocks: [Block]
   /// Floats of the parameter arena.
   let arenaCount: Int
+  private let rescalerFlops: Double
   /// Inputs and outputs of all products of one sample, in floats.
   private let productFloats: Double
   /// The largest of them.
@@ -29,9 +30,16 @@ public struct NetworkCost: Sendable {
   /// What skip connections hold until the way up, in floats.
   private let skipFloats: Double
 
-  public init(_ specification: NetworkSpecification) {
+  /// - Parameter rescaler: of semantic maps, where the network has one.
+  public init(
+    _ specification: NetworkSpecification, rescaler: SpatialRescaler.Configuration? = nil
+  ) {
     self.specification = specification
-    let store = Network(specification).store
+    let store = Network(specification, rescaler: rescaler).store
+    rescalerFlops = rescaler.map {
+      Double(2 * specification.latentShape[0] * specification.latentShape[1])
+        * Double($0.inChannels * $0.outChannels)
+    } ?? 0
     parameterCount = store.parameterCount
     trainableCount = store.parameters.reduce(0) { $0 + ($1.isTrainable ? $1.shape.count : 0) }
     arenaCount = store.arenaCount
@@ -51,7 +59,7 @@ public struct NetworkCost: Sendable {
     (productFloats, largestProduct, skipFloats) = (sum, largest, skips)
   }
 
-  public var flopsPerSample: Double { specification.flopsPerSample }
+  public var flopsPerSample: Double { specification.flopsPerSample + rescalerFlops }
 
   // MARK: - Memory in bytes
 

@@ -13,6 +13,10 @@ public struct ParameterLoading: Sendable {
 
   /// Parameters that were read.
   public internal(set) var loaded = 0
+  /// Weights with more input channels than the file's, which hold zeros there.
+  public internal(set) var widened: [(key: String, read: Int, channels: Int)] = []
+  /// Parameters beside a widened weight that the file does not have and that keep what was drawn.
+  public internal(set) var drawn: [String] = []
   /// What stands in front of the network's names in the file.
   public internal(set) var prefix = ""
   /// Keys of the network or of the file that do not agree: those of the network in its order, then
@@ -31,6 +35,13 @@ public struct ParameterLoading: Sendable {
       (count { if case .shape = $0 { true } else { false } }, "of another shape"),
     ]
     return counts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+  }
+
+  /// What is new in a widened network, a line each.
+  public var news: [String] {
+    widened.map {
+      "\($0.key): \($0.read) of \($0.channels) input channels read, the others begin at zero"
+    } + drawn.map { "\($0): drawn as new" }
   }
 
   /// Key, expected and found shape, and the nearest name, a line each.
@@ -63,6 +74,7 @@ public struct ParameterLoading: Sendable {
 /// - Parameters:
 ///   - averaged: of a file that holds both, the running average.
 ///   - strict: everything must agree; otherwise what agrees is read, and the rest keeps its values.
+///   - widening: what a network without a context, whose weights will do, too, does not have.
 ///   - key: the file's key, without prefix, for a parameter's name.
 /// - Returns: what was read and what did not agree.
 /// - Throws: `UserError` of status `badData` with a table of what is missing, unexpected or of
@@ -70,7 +82,7 @@ public struct ParameterLoading: Sendable {
 @discardableResult
 public func loadParameters(
   into store: ParameterStore, from file: any TensorSource, averaged: Bool = false,
-  strict: Bool = true, key: (String) -> String = { $0 }
+  strict: Bool = true, widening: Widening = .none, key: (String) -> String = { $0 }
 ) throws -> ParameterLoading {
   var loading = ParameterLoading()
   let keys = WeightKeys(file.names)
@@ -83,12 +95,22 @@ public func loadParameters(
   for parameter in store.parameters {
     let name = key(parameter.name)
     guard present.contains(name) else {
+      if widening.makers.contains(parameter.name) {
+        loading.drawn.append(name)
+        continue
+      }
       // Constants, such as a position embedding, are what the network itself makes them.
       if parameter.isTrainable { loading.problems.append((name, .missing)) }
       continue
     }
     used.insert(name)
     let shape = try file.shape(group.key(name))
+    if widening.admits(parameter.name, shape, for: parameter.shape) {
+      widen(try file.tensor(group.key(name)), into: parameter.tensor)
+      loading.widened.append((name, shape[1], parameter.shape[1]))
+      loading.loaded += 1
+      continue
+    }
     // A linear weight and a 1×1 convolution hold the same elements: key schemes differ here.
     guard shape.dims.filter({ $0 != 1 }) == parameter.shape.dims.filter({ $0 != 1 }) else {
       loading.problems.append(
@@ -101,6 +123,11 @@ public func loadParameters(
   }
   for name in group.names where !used.contains(name) {
     loading.problems.append((name, .unexpected))
+  }
+  // Weights that know a context came with what made it.
+  if loading.widened.isEmpty {
+    loading.problems += loading.drawn.map { ($0, .missing) }
+    loading.drawn = []
   }
   if strict, !loading.problems.isEmpty {
     throw UserError(

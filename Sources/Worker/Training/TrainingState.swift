@@ -73,9 +73,14 @@ extension DataParallelOptimizer {
   /// Takes the parameters of `file` in place of drawn ones; the average begins as a copy, and the
   /// moments at zero. Throws on this rank alone: call it inside `together`.
   ///
-  /// - Parameter strict: everything must agree; otherwise what does not keeps its values.
-  public func start(from file: any TensorSource, strict: Bool) throws -> ParameterLoading {
-    let loading = try loadParameters(into: store, from: file, strict: strict)
+  /// - Parameters:
+  ///   - strict: everything must agree; otherwise what does not keeps its values.
+  ///   - widening: of the network, whose weights may then be those of one without its context.
+  public func start(
+    from file: any TensorSource, strict: Bool, widening: Widening = .none
+  ) throws -> ParameterLoading {
+    let loading = try loadParameters(
+      into: store, from: file, strict: strict, widening: widening)
     average?.base.update(from: store.values!.base + shard.lowerBound, count: shard.count)
     return loading
   }
