@@ -5,9 +5,9 @@ import FlowData
 /// The hole of a sample is a function of (seed, step, index), so that an epoch sees other holes than
 /// the one before; pictures are read and encoded anew in every step, by the rank that needs them.
 ///
-/// The autoencoder takes `FirstStage.batch` pictures at once: a rank's samples of a step in
-/// multiples of it waste nothing. With `scatters` rank 0 alone reads, and sends each rank its
-/// pictures and masks.
+/// The autoencoder takes `FirstStage.batch` pictures at once: where a rank's samples of a step are
+/// fewer, those of the next steps are encoded with them. With `scatters` rank 0 alone reads, and
+/// sends each rank its pictures and masks.
 public final class MaskedRows: LatentRowSource {
   private static let tag = 0x103
 
@@ -21,8 +21,10 @@ public final class MaskedRows: LatentRowSource {
   private let size: ImageSize
   private let communicator: any Communicator
   private let scatters: Bool
-  /// What `base` has asked for and was not taken yet, by step.
+  /// What was asked for and not taken yet, by step.
   private var asked: [Int: [[[LatentRequest]]]] = [:]
+  /// What is encoded and not taken yet: the micro-batches of steps.
+  private var ready: [Int: [LatentBatch.Masked]] = [:]
 
   /// - Parameters:
   ///   - base: the rows of the pictures themselves.
@@ -52,19 +54,32 @@ public final class MaskedRows: LatentRowSource {
       return found
     }
     var batches = try base.rows(step: step, known)
-    let pictures = try pictures(of: known(step), step: step)
+    if ready[step] == nil { ready = try encoded(from: step, known) }
+    for (k, masked) in ready.removeValue(forKey: step)!.enumerated() { batches[k].masked = masked }
+    return batches
+  }
+
+  /// Collective: the next steps, as many as fill whole batches of the autoencoder.
+  private func encoded(
+    from step: Int, _ requests: (Int) -> [[[LatentRequest]]]
+  ) throws -> [Int: [LatentBatch.Masked]] {
+    let perStep = requests(step)[communicator.rank].reduce(0) { $0 + $1.count }
+    let steps = step..<step + FirstStage.batch / commonDivisor(perStep, FirstStage.batch)
+    let pictures = try steps.flatMap { try self.pictures(of: requests($0), step: $0) }
     let (mean, logvar) = stage.encodeMasked(pictures)
     let row = mean.count / pictures.count
     var first = 0
-    for k in batches.indices {
-      let count = batches[k].indices.count
-      let range = first * row..<(first + count) * row
-      batches[k].masked = LatentBatch.Masked(
-        mean: Array(mean[range]), logvar: logvar.map { Array($0[range]) },
-        levels: pictures[first..<first + count].flatMap(\.mask.levels))
-      first += count
+    var result: [Int: [LatentBatch.Masked]] = [:]
+    for step in steps {
+      result[step] = requests(step)[communicator.rank].map { micro in
+        let range = first * row..<(first + micro.count) * row
+        defer { first += micro.count }
+        return LatentBatch.Masked(
+          mean: Array(mean[range]), logvar: logvar.map { Array($0[range]) },
+          levels: pictures[first..<first + micro.count].flatMap(\.mask.levels))
+      }
     }
-    return batches
+    return result
   }
 
   /// Collective: this rank's pictures of one step.
@@ -109,3 +124,5 @@ public final class MaskedRows: LatentRowSource {
     }
   }
 }
+
+private func commonDivisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : commonDivisor(b, a % b) }
