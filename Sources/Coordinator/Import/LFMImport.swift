@@ -170,7 +170,8 @@ struct LFMImport {
   private mutating func readInpainting() {
     run.config.inpainting = InpaintingConfig()
     run.config.data.flip = 0
-    run.config.samples.every = 0
+    run.config.samples = SamplesConfig()
+    run.weights = run.weights?.replacing("latent_flow/", with: "latent_flow_inpaint/")
     given.noteIfGiven("plot_every", .ignored, "`latentflow inpaint` draws grids")
   }
 
