@@ -70,6 +70,32 @@ import Testing
     }
   }
 
+  @Test func theFolderHasTheSetsOwnMaps() throws {
+    try withTemporaryFolder { folder in
+      try writeShapes(to: "\(folder)/set", count: 4, size: 32, seed: 7)
+      let (set, read) = (ShapesDataset(size: 32, seed: 7, count: 4), try ImageFolder("\(folder)/set"))
+      #expect(read.mapClasses == 17)
+      for i in 0..<4 { #expect(try read.map(i) == set.mask(i)) }
+      let fitted = try PreparedImages(read, fit: .centerCrop(16)).map(2)
+      #expect(fitted == set.mask(2).fitted(.centerCrop(16), image: ImageSize(width: 32, height: 32)))
+
+      let file = "\(folder)/set/masks/000001.png"
+      for (map, found) in [
+        (LabelMap(width: 8, height: 8, labels: [UInt8](repeating: 1, count: 64)), "a map of 8×8"),
+        (LabelMap(width: 32, height: 32, labels: [UInt8](repeating: 17, count: 1024)), "label 17"),
+      ] {
+        try map.writePNG(to: file)
+        let error = try userError { _ = try read.map(1) }
+        #expect(error.status == .badData && error.subject == file && error.found == found)
+      }
+      try FileManager.default.removeItem(atPath: file)
+      #expect(try userError { _ = try read.map(1) }.status == .missingInput)
+      // A folder that describes nothing has none.
+      let plain = try ImageFolder("\(folder)/set/images")
+      #expect(try plain.mapClasses == nil && plain.map(0) == nil)
+    }
+  }
+
   /// What an interrupted writer leaves is named as such, and never taken for something else.
   @Test func unfinishedOrEditedSetsAreRefused() throws {
     try withTemporaryFolder { folder in

@@ -86,6 +86,26 @@ struct FeatureMetricsTests {
     #expect(found.unpaired == 0.3625 && found.paired == 0.4)
   }
 
+  @Test("P-IDS compares each image with its own completion, some of them by the machine of all")
+  func pairs() {
+    // Reals at 1 … 4, fakes below all but the last real: only pair 0 has a fake above its real.
+    let real = Tensor([4, 1], [1, 2, 3, 4])
+    let fake = Tensor([4, 1], [1.5, 0, -1, -2])
+    let found = InceptionDiscrimination(real: real, fake: fake)
+    #expect(found.outcomes.map(\.fakeWins) == [true, false, false, false])
+    #expect(
+      found.paired == 0.25 && found.paired(among: [0]) == 1 && found.paired(among: [1, 2]) == 0)
+    // In another order of the fakes, a figure of other pairs.
+    let shifted = InceptionDiscrimination(real: real, fake: Tensor([4, 1], [0, 1.5, -1, -2]))
+    #expect(shifted.paired == 0 && shifted.unpaired == found.unpaired)
+    let wrong = found.outcomes.reduce(0) { $0 + $1.wrong }
+    #expect(wrong > 0 && found.unpaired == Double(wrong) / 8)
+    #expect(found.unpaired(among: [3]) == Double(found.outcomes[3].wrong) / 2)
+    // Equal images: nobody can tell them apart, and no fake looks more real.
+    let same = InceptionDiscrimination(real: real, fake: real)
+    #expect(same.paired == 0 && same.unpaired == 0.5)
+  }
+
   @Test("an SVM between two separable sets puts each on its side")
   func separable() {
     let x = Tensor([3, 2], [1, 1, 2, 1, 3, 2])

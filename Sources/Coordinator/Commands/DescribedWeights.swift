@@ -70,7 +70,8 @@ struct DescribedWeights {
     }
     if case .dit(let dit) = network.specification, dit.learnsSigma {
       throw UserError(
-        .badData, file.path, found: "a DiT of \(dit.outputChannels) output channels for "
+        .badData, file.path,
+        found: "a DiT of \(dit.outputChannels) output channels for "
           + "\(dit.channels): a diffusion model that learns its variance",
         expected: "the velocity of a flow")
     }
@@ -135,6 +136,8 @@ extension RunConfig {
     self.init()
     model = ModelConfig(specification)
     data.latentShape = specification.latentShape
+    // A latent and a mask beside the state.
+    if model.contextChannels == specification.latentShape[2] + 1 { inpainting = InpaintingConfig() }
     if specification.latentShape[2] == 3, autoencoder == nil {
       firstStage.stage = .identity
       firstStage.scale = .factor(1)

@@ -68,17 +68,22 @@ struct LoadedModel {
 enum ModelTask: String {
   case generation = "samples from noise"
   case upsampling = "up-sampling"
+  case inpainting
 
   var command: String {
     switch self {
     case .generation: "sample"
     case .upsampling: "upscale"
+    case .inpainting: "inpaint"
     }
   }
 }
 
 extension RunConfig {
-  var task: ModelTask { coupling.upsampling == nil ? .generation : .upsampling }
+  var task: ModelTask {
+    if inpainting != nil { return .inpainting }
+    return coupling.upsampling == nil ? .generation : .upsampling
+  }
 
   /// Throws `.config` where the model is for something else.
   func require(_ wanted: ModelTask, of file: String) throws {

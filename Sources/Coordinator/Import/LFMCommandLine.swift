@@ -21,6 +21,9 @@ struct LFMCommandLine {
   /// Samples rather than trains.
   var isSampling: Bool { script.map { $0.contains("test_flow_latent") } ?? false }
 
+  /// One of the scripts that complete pictures.
+  var isInpainting: Bool { script?.contains("inpainting") ?? false }
+
   /// Processes that the launcher starts.
   var processes: Int {
     func count(_ names: String...) -> Int {

@@ -5,11 +5,12 @@ import Worker
 // Whether network, coupling and data fit one another.
 
 extension RunConfig {
-  /// Channels that the coupling puts behind those of the state.
+  /// Channels that the coupling, or an inpainting, puts behind those of the state.
   ///
   /// - Parameter latentChannels: C of the data.
   func contextChannels(latentChannels: Int) -> Int {
-    coupling.upsampling?.context == nil ? 0 : latentChannels
+    if inpainting != nil { return latentChannels + 1 }
+    return coupling.upsampling?.context == nil ? 0 : latentChannels
   }
 
   /// Throws `.config` where the data lack what the coupling starts from, or the network does not
@@ -18,7 +19,7 @@ extension RunConfig {
     let channels = d.latentShape[2]
     try requireContext(
       "model.context_channels", model.contextChannels, contextChannels(latentChannels: channels),
-      "coupling.context")
+      inpainting == nil ? "coupling.context" : "inpainting")
     let crossChannels = coupling.upsampling?.crossContext == nil ? 0 : channels
     try requireContext(
       "model.cross_context_channels", model.crossContextChannels, crossChannels,

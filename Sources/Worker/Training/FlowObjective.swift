@@ -46,7 +46,7 @@ public struct FlowObjective: Sendable {
     let data = latents(batch.mean, batch.logvar, shape) { draw(.posterior) }  // [b, H, W, C]
     let departure = Departure(
       data: data, noise: draw(.noise), filling: { draw(.filling) },
-      givens: givens(batch, step: step),
+      givens: givens(batch, shape, step: step),
       labels: batch.labels.map {
         labelDropout?($0, indices: batch.indices, step: step, seed: seed) ?? $0
       }, factor: imageFactor)
@@ -59,13 +59,31 @@ public struct FlowObjective: Sendable {
     return (point, condition)
   }
 
-  private func givens(_ batch: LatentBatch, step: Int) -> Givens {
+  private func givens(_ batch: LatentBatch, _ shape: Shape, step: Int) -> Givens {
+    if let masked = batch.masked {
+      return Givens(context: inpaintingContext(masked, batch.indices, shape, step: step))
+    }
     guard let lowShape, let mean = batch.lowMean else { return Givens() }
     let shape = Shape([batch.indices.count] + lowShape)
     let low = latents(mean, batch.lowLogvar, shape) {
       normal(batch.indices, shape: shape, stream: .lowPosterior, step: step)
     }
     return Givens(low: LowResolution(latent: low))
+  }
+
+  /// Latent of the picture with its hole, and the mask: [b, H, W, C + 1].
+  private func inpaintingContext(
+    _ masked: LatentBatch.Masked, _ indices: [Int], _ shape: Shape, step: Int
+  ) -> Tensor {
+    let z = latents(masked.mean, masked.logvar, shape) {
+      normal(indices, shape: shape, stream: .maskedPosterior, step: step)
+    }
+    // Image pixels per latent pixel along each axis.
+    let pixels = masked.levels.count / shape.count * shape[3]
+    let factor = Int(Double(pixels).squareRoot().rounded())
+    let mask = inpaintingMask(
+      levels: masked.levels, shape: [shape[0], shape[1] * factor, shape[2] * factor, 1])
+    return inpaintingCondition(maskedLatent: z, mask: mask)
   }
 
   /// z = scale·(mean + exp(logvar / 2)·ε)
