@@ -28,7 +28,7 @@ struct BadInput: Sendable, CustomTestStringConvertible {
   }
 
   static let all =
-    configurations + runFolders + caches + pictures + sampling + references + disks
+    configurations + runFolders + caches + pictures + sampling + references + disks + labelMaps
 }
 
 private let fixtures = "\(Workshop.repository)/Tests/Fixtures/files"

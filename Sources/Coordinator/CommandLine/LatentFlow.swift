@@ -24,6 +24,7 @@ public struct LatentFlow: ParsableCommand {
       SampleCommand.self, ValidateCommand.self, EvaluateCommand.self, StatisticsCommand.self, CompareCommand.self,
       SweepCommand.self, BoundCommand.self, InspectCommand.self, VerifyCommand.self,
       ConvertCommand.self, DebugCommand.self,
+      SynthesizeCommand.self,
       BenchCommand.self, ConfigCommand.self, ImportConfigCommand.self,
     ])
 

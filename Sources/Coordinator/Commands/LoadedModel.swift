@@ -33,7 +33,7 @@ struct LoadedModel {
     (specification, sampling) = (described.specification, described.sampling)
     hash = try sha256Hex(ofFile: file)
     try config.require(task, of: file)
-    network = Network(specification)
+    network = Network(specification, rescaler: config.rescaler)
     network.store.allocate(training: false)
     try loadParameters(into: network.store, from: described.file, averaged: averaged)
     firstStage = try LoadedModel.firstStage(header, autoencoder)
@@ -65,17 +65,22 @@ struct LoadedModel {
 enum ModelTask: String {
   case generation = "samples from noise"
   case upsampling = "up-sampling"
+  case semantic = "drawing after label maps"
 
   var command: String {
     switch self {
     case .generation: "sample"
     case .upsampling: "upscale"
+    case .semantic: "synthesize"
     }
   }
 }
 
 extension RunConfig {
-  var task: ModelTask { coupling.upsampling == nil ? .generation : .upsampling }
+  var task: ModelTask {
+    if semantic != nil { return .semantic }
+    return coupling.upsampling == nil ? .generation : .upsampling
+  }
 
   /// Throws `.config` where the model is for something else.
   func require(_ wanted: ModelTask, of file: String) throws {

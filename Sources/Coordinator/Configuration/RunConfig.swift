@@ -8,6 +8,8 @@ public struct RunConfig: RootConfiguration {
   public var firstStage = FirstStageConfig()
   public var data = DataConfig()
   public var coupling = CouplingConfig()
+  /// nil: pictures are not drawn after label maps.
+  public var semantic: SemanticConfig?
   public var path = PathConfig()
   public var time = TimeConfig()
   public var training = TrainingConfig()
@@ -31,6 +33,9 @@ public struct RunConfig: RootConfiguration {
     // Not written where it says nothing: the resolved file of a run from noise stays what it was.
     if fields.isSet("coupling") || coupling != CouplingConfig() {
       try fields.section("coupling", &coupling)
+    }
+    if fields.isSet("semantic") || semantic != nil {
+      try fields.section("semantic", &semantic)
     }
     try fields.section("path", &path)
     try fields.section("time", &time)
@@ -58,6 +63,7 @@ public struct RunConfig: RootConfiguration {
     try training.validate(check)
     try evaluation.validate(check, model, firstStage)
     try coupling.validate(check, training)
+    try semantic?.validate(check, self)
     try validation.validate(check, coupling, firstStage)
     try check.that(
       coupling.upsampling == nil || (samples.every == 0 && evaluation.every == 0),

@@ -4,7 +4,7 @@ import Foundation
 /// PNG, JPEG and WebP files of a folder, in bytewise order of their paths. Three layouts:
 ///
 /// - a folder that describes itself (`dataset.json`, see `ImageSetDescription`): pictures in
-///   `images/`, labels in `labels.csv`;
+///   `images/`, labels in `labels.csv`, and label maps where it says so;
 /// - one subfolder per class: the sorted subfolder names are the classes, as in torchvision's
 ///   `ImageFolder`; pictures may lie in further subfolders of a class;
 /// - pictures only: no labels.
@@ -36,6 +36,8 @@ public struct ImageFolder: ImageSource {
   }
 
   private let items: [Item]
+  /// Where label maps are, under the names that pictures have behind `pictures`.
+  private let maps: (folder: String, pictures: String, classes: Int)?
 
   /// Lists the folder; pictures are read when asked for.
   ///
@@ -46,10 +48,14 @@ public struct ImageFolder: ImageSource {
     self.path = path
     var scan = FolderScan(root: path)
     var (items, classNames) = ([Item](), [String]?.none)
+    var maps: (folder: String, pictures: String, classes: Int)?
     if let description = try ImageSetDescription(folder: path) {
       items = try scan.pictures(in: description.images)
       try description.label(&items, folder: path)
       classNames = description.classes
+      maps = description.masks.map {
+        ($0, description.images, description.maskClasses ?? 1 + description.classes.count)
+      }
     } else {
       (items, classNames) = try scan.picturesByClass()
     }
@@ -61,6 +67,7 @@ public struct ImageFolder: ImageSource {
     }
     self.items = items
     self.classNames = classNames
+    self.maps = maps
     skipped = scan.skipped
   }
 
@@ -76,4 +83,18 @@ public struct ImageFolder: ImageSource {
 
   /// Bytes of all pictures, as files.
   public var storedBytes: Int { items.reduce(0) { $0 + $1.bytes } }
+
+  public var mapClasses: Int? { maps?.classes }
+
+  public func map(_ i: Int) throws -> LabelMap? {
+    guard let maps else { return nil }
+    let name = items[i].name.dropFirst(maps.pictures.count + 1)
+    let stem = name.lastIndex(of: ".").map { name[..<$0] } ?? name
+    let file = "\(path)/\(maps.folder)/\(stem).png"
+    guard access(file, F_OK) == 0 else {
+      throw UserError(
+        .missingInput, file, found: "no such file", expected: "the label map of \(items[i].name)")
+    }
+    return try LabelMap(contentsOf: file, classes: maps.classes, like: size(i), of: items[i].name)
+  }
 }

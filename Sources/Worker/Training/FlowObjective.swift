@@ -1,4 +1,5 @@
 import FlowCore
+import FlowModels
 import FlowTensor
 import Foundation
 
@@ -19,12 +20,15 @@ public struct FlowObjective: Sendable {
   public var lowShape: [Int]?
   /// Image pixels per latent pixel along each axis.
   public var imageFactor: Int
+  /// Of the label maps that the rows bring; nil for rows without.
+  public var rescaler: SpatialRescaler.Configuration?
 
   public init(
     seed: UInt64, path: any ProbabilityPath, times: TimeSampler, labelDropout: LabelDropout?,
     samplesPosterior: Bool, scale: Float, coupling: any Coupling = IndependentCoupling(),
-    lowShape: [Int]? = nil, imageFactor: Int = 1
+    lowShape: [Int]? = nil, imageFactor: Int = 1, rescaler: SpatialRescaler.Configuration? = nil
   ) {
+    self.rescaler = rescaler
     (self.seed, self.path, self.times) = (seed, path, times)
     (self.labelDropout, self.samplesPosterior, self.scale) = (labelDropout, samplesPosterior, scale)
     (self.coupling, self.lowShape, self.imageFactor) = (coupling, lowShape, imageFactor)
@@ -46,7 +50,7 @@ public struct FlowObjective: Sendable {
     let data = latents(batch.mean, batch.logvar, shape) { draw(.posterior) }  // [b, H, W, C]
     let departure = Departure(
       data: data, noise: draw(.noise), filling: { draw(.filling) },
-      givens: givens(batch, step: step),
+      givens: givens(batch, shape, step: step),
       labels: batch.labels.map {
         labelDropout?($0, indices: batch.indices, step: step, seed: seed) ?? $0
       }, factor: imageFactor)
@@ -59,7 +63,11 @@ public struct FlowObjective: Sendable {
     return (point, condition)
   }
 
-  private func givens(_ batch: LatentBatch, step: Int) -> Givens {
+  private func givens(_ batch: LatentBatch, _ shape: Shape, step: Int) -> Givens {
+    if let rescaler, let maps = batch.classMap {
+      let latentShape = Array(shape.dims.dropFirst())
+      return Givens(classShares: rescaler.classShares(ofMaps: maps, latentShape: latentShape))
+    }
     guard let lowShape, let mean = batch.lowMean else { return Givens() }
     let shape = Shape([batch.indices.count] + lowShape)
     let low = latents(mean, batch.lowLogvar, shape) {
