@@ -21,6 +21,24 @@ struct ImageMetricsTests {
     #expect(peakSignalToNoise(a, a).allSatisfy { $0 == .infinity })
   }
 
+  @Test("the Laplacian of a plane is 0, that of a paraboloid constant, of a checkerboard largest")
+  func sharpness() {
+    func image(_ level: (Int, Int) -> Double) -> Tensor {
+      Tensor(
+        [1, 8, 9, 3],
+        (0..<8 * 9 * 3).map { i in
+          // Channels differ by what their mean does not show.
+          Float(level(i / 27, i / 3 % 9)) + [0.25, -0.5, 0.25][i % 3]
+        })
+    }
+    #expect(laplacianEnergies(image { 0.5 * Double($0) - 0.25 * Double($1) })[0] < 1e-12)
+    let paraboloid = laplacianEnergies(image { Double($0 * $0 + 2 * $1 * $1) / 64 })[0]
+    #expect(abs(paraboloid - 36.0 / 4096) < 1e-9, "\(paraboloid)")
+    // Every pixel 1 away from its four neighbours: (4 · 1)².
+    let board = laplacianEnergies(image { ($0 + $1) % 2 == 0 ? 0 : 1 })[0]
+    #expect(abs(board - 16) < 1e-9, "\(board)")
+  }
+
   @Test("similarity of flat images is that of their means; an image is similar to itself")
   func similarity() {
     let found = structuralSimilarity(flat([0.5, 0.25]), flat([0.75, 0.25]))
