@@ -62,7 +62,8 @@ extension EndToEnd {
     @Test("the rescaler learns, and the map makes a difference")
     func rescaler() throws {
       let name = "rescaler.channel_mapper.weight"
-      let (first, last) = (try weights(Self.run, step: 1, name), try weights(Self.run, step: 4, name))
+      let first = try weights(Self.run, step: 1, name)
+      let last = try weights(Self.run, step: 4, name)
       #expect(first.count == 34)
       // The weights of the ground, and of every class that has been seen, have moved.
       let moved = first.indices.filter { first[$0] != last[$0] }

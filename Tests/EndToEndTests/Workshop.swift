@@ -119,7 +119,7 @@ let launchEnvironment = [
 
 private let threadedCommands: Set<String> = [
   "train", "encode", "sample", "evaluate", "statistics", "sweep", "bound",
-  "verify", "validate",
+  "verify", "synthesize", "validate",
 ]
 
 /// Runs the built `latentflow`; the arguments get `--threads 1` where the command takes it.

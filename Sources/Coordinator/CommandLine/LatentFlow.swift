@@ -21,7 +21,8 @@ public struct LatentFlow: ParsableCommand {
     version: version,
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
-      SampleCommand.self, ValidateCommand.self, EvaluateCommand.self, StatisticsCommand.self, CompareCommand.self,
+      SampleCommand.self, ValidateCommand.self, EvaluateCommand.self, StatisticsCommand.self,
+      CompareCommand.self,
       SweepCommand.self, BoundCommand.self, InspectCommand.self, VerifyCommand.self,
       ConvertCommand.self, DebugCommand.self,
       SynthesizeCommand.self,

@@ -96,8 +96,10 @@ struct SamplingOptions: ParsableArguments {
   }
 
   /// Collective: reads the model and says what its samples will be a function of.
-  func prepare(_ model: String, _ job: Job) throws -> (LoadedModel, SamplingPlan) {
-    let loaded = try drawing.load(model, job)
+  func prepare(
+    _ model: String, _ job: Job, task: ModelTask = .generation
+  ) throws -> (LoadedModel, SamplingPlan) {
+    let loaded = try drawing.load(model, job, task: task)
     var options = self
     if let sampling = loaded.sampling { options.follow(sampling, says: job.isCoordinator) }
     let plan = try job.communicator.together {

@@ -3,8 +3,8 @@ import FlowData
 import FlowModels
 import Worker
 
-/// The label maps that `synthesize` draws after, at the size of a model's pictures, with the pictures
-/// that belong to them where there are any.
+/// The label maps that `synthesize` draws after, at the size of a model's pictures, with the
+/// pictures that belong to them where there are any.
 struct SynthesisMaps {
   let count: Int
   /// Whether the maps have pictures.

@@ -13,8 +13,8 @@ struct SynthesizeCommand: ParsableCommand {
     commandName: "synthesize",
     abstract: "Draws pictures after label maps, over all ranks.",
     discussion: """
-      DATA of --maps is a set of pictures with label maps (celebamask, ade20k, coco-stuff, shapes, or
-      a folder whose dataset.json names masks), or a folder of maps alone, PNGs whose values are
+      --maps names a set of pictures with label maps (celebamask, ade20k, coco-stuff, shapes, or a
+      folder whose dataset.json names masks), or a folder of maps alone, PNGs whose values are
       classes. Results get the names of the pictures or maps; picture i has the same bits whatever
       the number of ranks and whatever --count. 255 is «unlabelled».
 
@@ -63,7 +63,7 @@ struct SynthesizeCommand: ParsableCommand {
 
   func run() throws {
     try Job.run(threading) { job in
-      var (loaded, plan) = try sampling.prepare(model, job, task: .semantic)
+      let (loaded, drawing) = try sampling.prepare(model, job, task: .semantic)
       let maps = try job.communicator.together {
         let maps = try openMaps(loaded)
         if job.isCoordinator { try checkPlaces() }
@@ -71,9 +71,10 @@ struct SynthesizeCommand: ParsableCommand {
         for i in stride(from: job.rank, to: maps.count, by: job.communicator.size) {
           _ = try maps.map(i)
         }
-        if let labels = try ownLabels(maps, loaded) { plan.labels = .cycle(labels) }
         return maps
       }
+      var plan = drawing
+      if let labels = try ownLabels(maps, loaded) { plan.labels = .cycle(labels) }
       let givens = SemanticGivens(
         loaded.config.rescaler!, count: maps.count, latentShape: loaded.header.latentShape,
         map: maps.map)

@@ -2,8 +2,8 @@ import Diagnostics
 import FlowModels
 import Worker
 
-/// Label maps that pictures are drawn after: how many classes they have, and how they are brought to
-/// the size of a latent.  Dao et al. 2023, arXiv 2307.08698, § 5.3.
+/// Label maps that pictures are drawn after: how many classes they have, and how they are brought
+/// to the size of a latent.  Dao et al. 2023, arXiv 2307.08698, § 5.3.
 public struct SemanticConfig: ConfigSection {
   /// Classes of the maps: 19 of CelebAMask-HQ, 151 of ADE20k, 182 of COCO-stuff, 17 of the shapes.
   public var classes = 19

@@ -44,12 +44,12 @@ struct ClassMapJudgement: Encodable {
   }
 
   private static func judge(
-    _ pictures: [(index: Int, image: ImageBuffer)], _ maps: SynthesisMaps
+    _ pictures: [(Int, ImageBuffer)], _ maps: SynthesisMaps
   ) throws -> Figures {
     let judge = ShapesJudge()
     var agreement = ClassMapAgreement()
-    for picture in pictures {
-      agreement.add(given: try maps.map(picture.index), judged: judge.classMap(picture.image))
+    for (index, picture) in pictures {
+      agreement.add(given: try maps.map(index), judged: judge.classMap(picture))
     }
     return Figures(agreement)
   }

@@ -48,8 +48,8 @@ extension RunConfig {
     try upsampling.check(low.latentShape, d.latentShape)
   }
 
-  /// Throws `.config` where the data lack the label maps that the network is to see, or theirs are of
-  /// another size or of more classes.
+  /// Throws `.config` where the data lack the label maps that the network is to see, or theirs are
+  /// of another size or of more classes.
   private func checkMaps(_ d: LatentCacheDescription) throws {
     guard let semantic, let rescaler else { return }
     guard let maps = d.masks else {
