@@ -43,6 +43,7 @@ func repository(_ path: String) -> String {
 struct TrainingCommand: Sendable, CustomTestStringConvertible {
   var preset: String
   var processes = 1
+  var script = "train_flow_latent.py"
   var options: String
 
   var testDescription: String { preset }
@@ -53,7 +54,7 @@ struct TrainingCommand: Sendable, CustomTestStringConvertible {
       --scale_factor 0.18215 --save_content --save_content_every 10
       --pretrained_autoencoder_ckpt models/sd-vae-ft-mse
       """
-    return ["accelerate", "launch", "--num_processes", "\(processes)", "train_flow_latent.py"]
+    return ["accelerate", "launch", "--num_processes", "\(processes)", script]
       + common.split(whereSeparator: \.isWhitespace).map(String.init)
       + options.split(whereSeparator: \.isWhitespace).map(String.init)
   }
@@ -125,6 +126,12 @@ struct TrainingCommand: Sendable, CustomTestStringConvertible {
         --dataset imagenet_256 --batch_size 160 --num_epoch 1000 --label_dim 1000 --lr 1e-4
         --model_type DiT-B/2 --num_classes 1000 --label_dropout 0.1 --no_lr_decay
         --use_grad_checkpointing
+        """),
+    .init(
+      preset: "celeba256-semantic", script: "downstream_tasks/train_flow_latent_semantic_syn.py",
+      options: """
+        --dataset celeba_256 --batch_size 64 --num_epoch 175 --lr 5e-5 --num_in_channels 8
+        --ch_mult 1 2 3 4 --attn_resolution 16 8 --num_process_per_node 2
         """),
   ]
 }

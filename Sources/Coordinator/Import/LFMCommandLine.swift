@@ -21,6 +21,9 @@ struct LFMCommandLine {
   /// Samples rather than trains.
   var isSampling: Bool { script.map { $0.contains("test_flow_latent") } ?? false }
 
+  /// One of the scripts that draw after label maps.
+  var isSemantic: Bool { script?.contains("semantic") ?? false }
+
   /// Processes that the launcher starts.
   var processes: Int {
     func count(_ names: String...) -> Int {
