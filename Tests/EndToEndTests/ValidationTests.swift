@@ -36,11 +36,11 @@ extension EndToEnd {
     private func figures(_ run: String) throws -> [NSDictionary] {
       let text = try String(contentsOfFile: "\(run)/events.jsonl", encoding: .utf8)
       return try text.split(whereSeparator: \.isNewline).compactMap { line in
-        let event = try #require(
-          try JSONSerialization.jsonObject(with: Data(line.utf8)) as? NSMutableDictionary)
+        var event = try #require(
+          try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         guard event["kind"] as? String == "validation" else { return nil }
-        event.removeObject(forKey: "time")
-        return event
+        event["time"] = nil
+        return event as NSDictionary
       }
     }
 
