@@ -47,24 +47,35 @@ public struct SpatialRescaler {
     return mapper(shares)
   }
 
+  /// The share of each class in every square of `factor` pixels, see `Configuration.classShares`.
+  public func classShares(of map: [Int], height: Int, width: Int) -> Tensor {
+    configuration.classShares(of: map, height: height, width: width)
+  }
+}
+
+extension SpatialRescaler.Configuration {
   /// The share of each class in every square of `factor` pixels.
   ///
   /// - Parameters:
   ///   - map: class of every pixel, [B, H, W] row-major, each below the number of channels
   ///   - height, width: H and W, multiples of `factor`
+  ///   - unlabelled: stands for no class, and counts for none.
   /// - Returns: [B, H/f, W/f, in]
-  public func classShares(of map: [Int], height: Int, width: Int) -> Tensor {
-    let (f, classes) = (configuration.factor, configuration.inChannels)
+  public func classShares(
+    of map: [Int], height: Int, width: Int, unlabelled: Int? = nil
+  ) -> Tensor {
+    let (f, classes) = (factor, inChannels)
     precondition(
       height > 0 && width > 0 && height % f == 0 && width % f == 0
         && map.count % (height * width) == 0,
       "classShares: \(map.count) pixels of images \(height)×\(width) in squares of \(f)")
     precondition(
-      map.allSatisfy { (0..<classes).contains($0) }, "classShares: a class outside 0..<\(classes)")
+      map.allSatisfy { (0..<classes).contains($0) || $0 == unlabelled },
+      "classShares: a class outside 0..<\(classes)")
     let (h, w) = (height / f, width / f)
     let result = Tensor([map.count / (height * width), h, w, classes], fill: 0)
     let share = 1 / Float(f * f)
-    for (pixel, label) in map.enumerated() {
+    for (pixel, label) in map.enumerated() where label != unlabelled {
       let (row, column) = (pixel / width, pixel % width)  // rows run on through the samples
       result.base[((row / f) * w + column / f) * classes + label] += share
     }

@@ -29,6 +29,7 @@ struct BadInput: Sendable, CustomTestStringConvertible {
 
   static let all =
     configurations + runFolders + caches + pictures + sampling + upscaling + references + disks
+    + labelMaps
 }
 
 private let fixtures = "\(Workshop.repository)/Tests/Fixtures/files"

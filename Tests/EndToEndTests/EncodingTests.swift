@@ -160,7 +160,10 @@ extension EndToEnd {
       #expect(try LatentCache(folder: small).latentShape == [2, 2, 4])
       #expect(cache.row(5).lowMean?[0] != cache.row(5).mean[0])
       let refused = try latentflow(
-        ["encode", try Workshop.shared.images, "--identity", "--masks", "--out", "\(small)-2"])
+        [
+          "encode", try Workshop.shared.images + "/images", "--identity", "--masks",
+          "--out", "\(small)-2",
+        ])
       #expect(refused.status == 64 && refused.errors.contains("without label maps"), "\(refused)")
     }
   }

@@ -33,7 +33,8 @@ struct DiTContextTests {
   func concatenates() {
     let (network, store) = built(context: 2)
     #expect(store["x_embedder.proj.weight"]!.shape == [16, 5, 2, 2])
-    let (x, context, t) = (normal([2, 4, 4, 3], 0), normal([2, 4, 4, 2], 1), Tensor([2], [0.3, 0.8]))
+    let (x, context) = (normal([2, 4, 4, 3], 0), normal([2, 4, 4, 2], 1))
+    let t = Tensor([2], [0.3, 0.8])
     let apart = network(x, t: t, condition: Condition(labels: [1, 4], context: context))
     let together = network(
       concatenate(x, context), t: t, condition: Condition(labels: [1, 4]))

@@ -30,7 +30,8 @@ struct NetworkRescalerTests {
 
   /// Shares of two maps of 8×8 pixels.
   private func shares(_ rescaler: SpatialRescaler, _ seed: Int) -> Tensor {
-    let labels = (0..<128).map { Philox(seed: 9, stream: .noise, index: seed).integer(below: 5, $0) }
+    let draw = Philox(seed: 9, stream: .noise, index: seed)
+    let labels = (0..<128).map { draw.integer(below: 5, $0) }
     return rescaler.classShares(of: labels, height: 8, width: 8)
   }
 

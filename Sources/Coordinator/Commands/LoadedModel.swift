@@ -33,7 +33,7 @@ struct LoadedModel {
     (specification, sampling) = (described.specification, described.sampling)
     hash = try sha256Hex(ofFile: file)
     try config.require(task, of: file)
-    network = Network(specification)
+    network = Network(specification, rescaler: config.rescaler)
     network.store.allocate(training: false)
     try loadParameters(into: network.store, from: described.file, averaged: averaged)
     firstStage = try LoadedModel.firstStage(header, autoencoder)
@@ -69,12 +69,14 @@ enum ModelTask: String {
   case generation = "samples from noise"
   case upsampling = "up-sampling"
   case inpainting
+  case semantic = "drawing after label maps"
 
   var command: String {
     switch self {
     case .generation: "sample"
     case .upsampling: "upscale"
     case .inpainting: "inpaint"
+    case .semantic: "synthesize"
     }
   }
 }
@@ -82,6 +84,7 @@ enum ModelTask: String {
 extension RunConfig {
   var task: ModelTask {
     if inpainting != nil { return .inpainting }
+    if semantic != nil { return .semantic }
     return coupling.upsampling == nil ? .generation : .upsampling
   }
 

@@ -84,13 +84,13 @@ extension RunConfig {
           probability: Float(model.labelDropout), nullLabel: specification.nullLabel!) : nil,
       samplesPosterior: self.data.posterior == .sample, scale: Float(data.scale),
       coupling: coupling.coupling, lowShape: data.description.lowResolution?.latentShape,
-      imageFactor: data.imageFactor)
+      imageFactor: data.imageFactor, rescaler: rescaler)
     let plan = Trainer.Plan(
       objective: objective, microBatchSize: training.microBatch, flip: Float(self.data.flip),
       usesLabels: model.classes > 0, learningRate: optimizer.learningRate,
       schedule: schedule.schedule(steps: training.steps, learningRate: optimizer.learningRate))
     return try Trainer(
-      Network(specification), plan: plan,
+      Network(specification, rescaler: rescaler), plan: plan,
       settings: .init(training, optimizer, ema, threads: job.threads),
       count: data.description.count, source: data.source, codec: data.codec,
       communicator: job.communicator)

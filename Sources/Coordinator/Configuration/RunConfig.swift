@@ -10,6 +10,8 @@ public struct RunConfig: RootConfiguration {
   public var coupling = CouplingConfig()
   /// nil: pictures are drawn, not completed.
   public var inpainting: InpaintingConfig?
+  /// nil: pictures are not drawn after label maps.
+  public var semantic: SemanticConfig?
   public var path = PathConfig()
   public var time = TimeConfig()
   public var training = TrainingConfig()
@@ -36,6 +38,9 @@ public struct RunConfig: RootConfiguration {
     }
     if fields.isSet("inpainting") || inpainting != nil {
       try fields.section("inpainting", &inpainting)
+    }
+    if fields.isSet("semantic") || semantic != nil {
+      try fields.section("semantic", &semantic)
     }
     try fields.section("path", &path)
     try fields.section("time", &time)
@@ -64,6 +69,7 @@ public struct RunConfig: RootConfiguration {
     try evaluation.validate(check, model, firstStage)
     try coupling.validate(check, training)
     try inpainting?.validate(check, self)
+    try semantic?.validate(check, self)
     try validation.validate(check, coupling, firstStage)
     try check.that(
       coupling.upsampling == nil || (samples.every == 0 && evaluation.every == 0),

@@ -23,6 +23,8 @@ struct LFMCommandLine {
 
   /// One of the scripts that complete pictures.
   var isInpainting: Bool { script?.contains("inpainting") ?? false }
+  /// One of the scripts that draw after label maps.
+  var isSemantic: Bool { script?.contains("semantic") ?? false }
 
   /// Processes that the launcher starts.
   var processes: Int {

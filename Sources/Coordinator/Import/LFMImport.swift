@@ -16,8 +16,8 @@ struct LFMImport {
   static func run(_ line: LFMCommandLine, images: Int? = nil) throws -> ImportedRun {
     var standards = LFMOption.all.reduce(into: [:]) { $0[$1.name] = $1.standard }
     if line.isSampling { standards.merge(LFMOption.samplingStandards) { $1 } }
-    // Its inpainting knows the original ADM alone.
-    if line.isInpainting { standards["use_origin_adm"] = "true" }
+    // Its inpainting and its semantic synthesis know the original ADM alone.
+    if line.isInpainting || line.isSemantic { standards["use_origin_adm"] = "true" }
     let subject = line.script ?? "options of LFM"
     let given = fields(line.options, standards: standards, subject: subject)
     var importer = LFMImport(
@@ -25,6 +25,7 @@ struct LFMImport {
       processes: line.processes, images: images)
     try importer.read(trains: !line.isSampling, samples: line.isSampling)
     if line.isInpainting { importer.readInpainting() }
+    if line.isSemantic { importer.readSemantic() }
     importer.noteLauncher(line)
     return importer.finish()
   }
@@ -173,6 +174,18 @@ struct LFMImport {
     run.config.samples = SamplesConfig()
     run.weights = run.weights?.replacing("latent_flow/", with: "latent_flow_inpaint/")
     given.noteIfGiven("plot_every", .ignored, "`latentflow inpaint` draws grids")
+  }
+
+  /// Label maps, halved three times; pictures are not mirrored, and grids not drawn.
+  private mutating func readSemantic() {
+    let set = given.text("dataset") ?? ""
+    var semantic = SemanticConfig()
+    semantic.classes = set.hasPrefix("ade20k") ? 151 : set.hasPrefix("coco") ? 182 : 19
+    run.config.semantic = semantic
+    run.config.data.flip = 0
+    run.config.samples.every = 0
+    given.noteIfGiven("plot_every", .ignored, "`latentflow synthesize` draws grids")
+    run.advice.append("encode with --masks: the network sees the label maps")
   }
 
   private mutating func readOptimizer() throws {

@@ -18,6 +18,8 @@ struct NetworkReport: Encodable {
   let kind: String
   let latentShape: [Int]
   let classes: Int
+  /// Channels that come in beside those of the latent.
+  let contextChannels: Int
   let parameters: Int
   /// Parameters that training does not change.
   let constants: Int
@@ -39,11 +41,12 @@ struct NetworkReport: Encodable {
     _ specification: NetworkSpecification, _ config: RunConfig?, _ question: CostQuestion,
     assumptions: [String] = []
   ) {
-    let cost = NetworkCost(specification)
+    let cost = NetworkCost(specification, rescaler: config?.rescaler)
     let training = config?.training ?? TrainingConfig()
     kind = specification.kind
     latentShape = specification.latentShape
     classes = config?.model.classes ?? specification.classes
+    contextChannels = specification.contextChannels
     parameters = cost.parameterCount
     constants = cost.parameterCount - cost.trainableCount
     blocks = cost.blocks
@@ -85,6 +88,7 @@ struct NetworkReport: Encodable {
     for assumption in assumptions { facts.append("assumed", assumption) }
     let shape = latentShape.map(String.init).joined(separator: "×")
     return "network \(kind), latents of \(shape), "
+      + (contextChannels == 0 ? "" : "a context of \(contextChannels) channels, ")
       + (classes == 0 ? "no labels" : "\(classes) classes")
       + "\n" + table.text(indent: 2) + facts.text(indent: 2)
   }

@@ -5,11 +5,13 @@ import Worker
 // Whether network, coupling and data fit one another.
 
 extension RunConfig {
-  /// Channels that the coupling, or an inpainting, puts behind those of the state.
+  /// Channels that the coupling, an inpainting or a label map puts behind those of the state.
   ///
   /// - Parameter latentChannels: C of the data.
   func contextChannels(latentChannels: Int) -> Int {
     if inpainting != nil { return latentChannels + 1 }
+    // A label map becomes as many as the network takes.
+    if semantic != nil { return model.contextChannels }
     return coupling.upsampling?.context == nil ? 0 : latentChannels
   }
 
@@ -29,6 +31,7 @@ extension RunConfig {
         .config, field, found: "a network that attends to tokens",
         expected: "a network of latents, labels and maps: no data here have tokens")
     }
+    try checkMaps(d)
     guard let upsampling = coupling.upsampling else { return }
     guard let low = d.lowResolution else {
       throw UserError(
@@ -44,6 +47,34 @@ extension RunConfig {
         expected: "\(low.size)")
     }
     try upsampling.check(low.latentShape, d.latentShape)
+  }
+
+  /// Throws `.config` where the data lack the label maps that the network is to see, or theirs are
+  /// of another size or of more classes.
+  private func checkMaps(_ d: LatentCacheDescription) throws {
+    guard let semantic, let rescaler else { return }
+    guard let maps = d.masks else {
+      throw UserError(
+        .config, "semantic", found: "label maps to draw after, and \(data.name) holds none",
+        expected: data.images == nil
+          ? "a cache made with `latentflow encode … --masks`"
+          : "celebamask, ade20k, coco-stuff or shapes")
+    }
+    guard maps.classes <= semantic.classes else {
+      throw UserError(
+        .config, "semantic.classes",
+        found: "\(semantic.classes), and the maps of \(data.name) have \(maps.classes)",
+        expected: "\(maps.classes)")
+    }
+    let side = [d.latentShape[0] * rescaler.factor, d.latentShape[1] * rescaler.factor]
+    guard [maps.height, maps.width] == side else {
+      throw UserError(
+        .config, "semantic.stages",
+        found: "\(semantic.stages), which takes maps of \(side[1])×\(side[0]); those of "
+          + "\(data.name) are \(maps.width)×\(maps.height)",
+        expected: "as many halvings as bring them to the \(d.latentShape[1])×\(d.latentShape[0]) "
+          + "of the latents")
+    }
   }
 
   private func requireContext(

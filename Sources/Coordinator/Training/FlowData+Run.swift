@@ -54,9 +54,9 @@ struct RunData {
     }
     let rows: any LatentRowSource =
       switch config.data.placement {
-      case .local: LocalRows(cache!, rank: job.rank, contents: config.coupling.contents)
+      case .local: LocalRows(cache!, rank: job.rank, contents: config.rowContents)
       case .scatter:
-        ScatteredRows(job.communicator, cache: cache, contents: config.coupling.contents)
+        ScatteredRows(job.communicator, cache: cache, contents: config.rowContents)
       }
     return (
       description,
@@ -87,7 +87,9 @@ struct RunData {
     }
     let own = try job.communicator.together {
       try source.map {
-        try RunData.describe($0, stage, images, lowSize: config.coupling.upsampling?.lowSize)
+        try RunData.describe(
+          $0, stage, images, lowSize: config.coupling.upsampling?.lowSize,
+          hasMaps: config.semantic != nil)
       }
     }
     let description = try RunData.share(own, job)
@@ -103,7 +105,7 @@ struct RunData {
 
   /// The latents of pictures, as a cache of them would describe them.
   private static func describe(
-    _ source: PreparedImages, _ stage: FirstStage, _ images: String, lowSize: Int?
+    _ source: PreparedImages, _ stage: FirstStage, _ images: String, lowSize: Int?, hasMaps: Bool
   ) throws -> LatentCacheDescription {
     guard source.count > 0 else {
       throw UserError(.badData, images, found: "no images", expected: "at least one")
@@ -119,6 +121,9 @@ struct RunData {
       .init(
         size: $0,
         latentShape: try stage.latentShape(of: size.lowResolution($0), place: "coupling.low_size"))
+    }
+    if hasMaps, let classes = source.mapClasses, let map = try source.map(0) {
+      description.masks = .init(height: map.height, width: map.width, classes: classes)
     }
     return description
   }

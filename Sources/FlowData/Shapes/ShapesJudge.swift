@@ -71,14 +71,20 @@ public struct ShapesJudge: Sendable {
 
   public init() {}
 
-  public func judge(_ image: ImageBuffer) -> Verdict {
-    guard min(image.width, image.height) >= 16 else { return .none(.tooSmall) }
-    let picture = shrunk(image)
-    guard let ground = GroundPlane(picture) else { return .none(.unquietGround) }
-    let scene = JudgedScene(picture, ground)
-    guard scene.contrast >= Limit.contrast else { return .none(.noForeground) }
+  public func judge(_ image: ImageBuffer) -> Verdict { examine(image).verdict }
 
+  /// The verdict, and what stands out where anything does.
+  func examine(_ image: ImageBuffer) -> (verdict: Verdict, patch: JudgedPatch?) {
+    guard min(image.width, image.height) >= 16 else { return (.none(.tooSmall), nil) }
+    let picture = shrunk(image)
+    guard let ground = GroundPlane(picture) else { return (.none(.unquietGround), nil) }
+    let scene = JudgedScene(picture, ground)
+    guard scene.contrast >= Limit.contrast else { return (.none(.noForeground), nil) }
     let patch = scene.largestPatch()
+    return (verdict(patch, in: picture), patch)
+  }
+
+  private func verdict(_ patch: JudgedPatch, in picture: ImageBuffer) -> Verdict {
     guard Limit.area.contains(patch.area / Float(picture.width * picture.height)) else {
       return .none(.wrongArea)
     }

@@ -34,7 +34,7 @@ public func writeShapes(
   try makeFolder("\(folder)/masks")
 
   let set = ShapesDataset(size: size, seed: seed, count: count, startIndex: startIndex)
-  let palette = maskPalette
+  let palette = ShapesDataset.mapPalette
   var labels = "file,label\n"
   for i in 0..<count {
     let sample = set.draw(i)
@@ -47,14 +47,16 @@ public func writeShapes(
   try ImageFile.write(labels, to: "\(folder)/labels.csv")
 }
 
-/// Black ground; each class in its colour, darker from shape to shape.
-private var maskPalette: [SIMD3<UInt8>] {
-  let classes = (0..<ShapeClass.count).map { label -> SIMD3<UInt8> in
-    let shape = ShapeClass(label: label)
-    let share = 1 - 0.2 * Float(shape.kind.rawValue)
-    return SIMD3<UInt8>(255 * share * shape.color.rgb, rounding: .toNearestOrEven)
+extension ShapesDataset {
+  /// Of label maps: black ground; each class in its colour, darker from shape to shape.
+  public static var mapPalette: [SIMD3<UInt8>] {
+    let classes = (0..<ShapeClass.count).map { label -> SIMD3<UInt8> in
+      let shape = ShapeClass(label: label)
+      let share = 1 - 0.2 * Float(shape.kind.rawValue)
+      return SIMD3<UInt8>(255 * share * shape.color.rgb, rounding: .toNearestOrEven)
+    }
+    return [SIMD3(0, 0, 0)] + classes
   }
-  return [SIMD3(0, 0, 0)] + classes
 }
 
 /// Makes `path`, or checks that it is an empty folder.

@@ -4,8 +4,7 @@ import Foundation
 /// PNG, JPEG and WebP files of a folder, in bytewise order of their paths. Three layouts:
 ///
 /// - a folder that describes itself (`dataset.json`, see `ImageSetDescription`): pictures in
-///   `images/`, labels in `labels.csv`, and where it says so label maps under the pictures' names:
-///   0 for the ground, 1 + class elsewhere;
+///   `images/`, labels in `labels.csv`, and label maps where it says so;
 /// - one subfolder per class: the sorted subfolder names are the classes, as in torchvision's
 ///   `ImageFolder`; pictures may lie in further subfolders of a class;
 /// - pictures only: no labels.
@@ -37,10 +36,8 @@ public struct ImageFolder: ImageSource {
   }
 
   private let items: [Item]
-  /// Of the label maps; nil without.
-  private let maps: String?
-  /// Of the pictures that have maps, below `path`.
-  private let images: String
+  /// Where label maps are, under the names that pictures have behind `pictures`.
+  private let maps: (folder: String, pictures: String, classes: Int)?
 
   /// Lists the folder; pictures are read when asked for.
   ///
@@ -51,11 +48,14 @@ public struct ImageFolder: ImageSource {
     self.path = path
     var scan = FolderScan(root: path)
     var (items, classNames) = ([Item](), [String]?.none)
-    (maps, images) = try Self.mapFolders(path)
+    var maps: (folder: String, pictures: String, classes: Int)?
     if let description = try ImageSetDescription(folder: path) {
       items = try scan.pictures(in: description.images)
       try description.label(&items, folder: path)
       classNames = description.classes
+      maps = description.masks.map {
+        ($0, description.images, description.maskClasses ?? 1 + description.classes.count)
+      }
     } else {
       (items, classNames) = try scan.picturesByClass()
     }
@@ -67,6 +67,7 @@ public struct ImageFolder: ImageSource {
     }
     self.items = items
     self.classNames = classNames
+    self.maps = maps
     skipped = scan.skipped
   }
 
@@ -80,33 +81,20 @@ public struct ImageFolder: ImageSource {
 
   public func size(_ i: Int) throws -> ImageSize { try imageSize(ofFile: place(i)) }
 
-  private static func mapFolders(_ path: String) throws -> (maps: String?, images: String) {
-    let description = try ImageSetDescription(folder: path)
-    return (description?.masks.map { "\(path)/\($0)" }, description?.images ?? "")
-  }
-
-  public var mapClasses: Int? { maps == nil ? nil : 1 + (classNames?.count ?? 0) }
-
-  /// Throws `.missingInput` or `.badData` naming the map's file.
-  public func map(_ i: Int) throws -> LabelMap? {
-    guard let maps, let mapClasses else { return nil }
-    let picture = String(items[i].name.dropFirst(images.count + 1))
-    let file = "\(maps)/\(HoleMask.fileName(of: picture))"
-    let map = try LabelMap(contentsOf: file)
-    let size = try size(i)
-    guard map.width == size.width, map.height == size.height else {
-      throw UserError(
-        .badData, file, found: "a map of \(map.width)×\(map.height)",
-        expected: "\(size) like \(name(i))")
-    }
-    if let label = map.labels.first(where: { $0 >= mapClasses && $0 != 255 }) {
-      throw UserError(
-        .badData, file, found: "label \(label)",
-        expected: "0 to \(mapClasses - 1), or 255 for what is unlabelled")
-    }
-    return map
-  }
-
   /// Bytes of all pictures, as files.
   public var storedBytes: Int { items.reduce(0) { $0 + $1.bytes } }
+
+  public var mapClasses: Int? { maps?.classes }
+
+  public func map(_ i: Int) throws -> LabelMap? {
+    guard let maps else { return nil }
+    let name = items[i].name.dropFirst(maps.pictures.count + 1)
+    let stem = name.lastIndex(of: ".").map { name[..<$0] } ?? name
+    let file = "\(path)/\(maps.folder)/\(stem).png"
+    guard access(file, F_OK) == 0 else {
+      throw UserError(
+        .missingInput, file, found: "no such file", expected: "the label map of \(items[i].name)")
+    }
+    return try LabelMap(contentsOf: file, classes: maps.classes, like: size(i), of: items[i].name)
+  }
 }

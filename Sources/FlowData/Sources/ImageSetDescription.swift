@@ -14,8 +14,10 @@ public struct ImageSetDescription: Codable, Equatable, Sendable {
   public var format = Self.format
   public var images = "images"
   public var labels = "labels.csv"
-  /// Folder of label maps under the names of the pictures.
+  /// Folder of label maps, PNGs under the names of the pictures.
   public var masks: String?
+  /// Classes of the maps; nil: one for the ground and one for each of `classes`.
+  public var maskClasses: Int?
   public var classes: [String]
   public var count: Int
   /// What `dataset shapes` was called with.

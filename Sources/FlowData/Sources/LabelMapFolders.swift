@@ -67,18 +67,31 @@ public struct LabelMapFolders: MaskedImageSource {
   public func size(_ i: Int) throws -> ImageSize { try pictures.size(i) }
 
   public func mask(_ i: Int) throws -> LabelMap {
-    let map = try LabelMap(contentsOf: maps[i])
-    let size = try pictures.size(i)
-    guard map.width == size.width, map.height == size.height else {
+    try LabelMap(
+      contentsOf: maps[i], classes: maskClasses, like: try pictures.size(i), of: pictures.name(i))
+  }
+}
+
+extension LabelMap {
+  /// Reads a map that belongs to a picture. Throws `.badData` for a map of another size, and for a
+  /// label that is none of the classes, nor 255.
+  init(
+    contentsOf file: String, classes: Int, like size: ImageSize, of picture: String
+  ) throws {
+    try self.init(contentsOf: file)
+    guard width == size.width, height == size.height else {
       throw UserError(
-        .badData, maps[i], found: "a map of \(map.width)×\(map.height)",
-        expected: "\(size) like \(pictures.name(i))")
+        .badData, file, found: "a map of \(width)×\(height)", expected: "\(size) like \(picture)")
     }
-    for label in map.labels where label >= maskClasses && label != 255 {
+    try check(classes: classes, file: file)
+  }
+
+  /// Throws `.badData` naming the label that is none of the classes, nor 255 for «unlabelled».
+  public func check(classes: Int, file: String) throws {
+    for label in labels where label >= classes && label != 255 {
       throw UserError(
-        .badData, maps[i], found: "label \(label)",
-        expected: "0 to \(maskClasses - 1), or 255 for what is unlabelled")
+        .badData, file, found: "label \(label)",
+        expected: "0 to \(classes - 1), or 255 for what is unlabelled")
     }
-    return map
   }
 }

@@ -7,9 +7,13 @@ public struct Givens {
   public var low: LowResolution?
   /// What stands beside the state, [b, H, W, Cc]: a masked latent and its mask.
   public var context: Tensor?
+  /// Of a label map, [b, H, W, classes].
+  public var classShares: Tensor?
 
-  public init(low: LowResolution? = nil, context: Tensor? = nil) {
-    (self.low, self.context) = (low, context)
+  public init(
+    low: LowResolution? = nil, context: Tensor? = nil, classShares: Tensor? = nil
+  ) {
+    (self.low, self.context, self.classShares) = (low, context, classShares)
   }
 }
 
@@ -50,7 +54,7 @@ struct Departure {
       coupled.source,
       Condition(
         labels: labels, context: coupled.context ?? givens.context,
-        crossContext: coupled.crossContext)
+        crossContext: coupled.crossContext, classShares: givens.classShares)
     )
   }
 }

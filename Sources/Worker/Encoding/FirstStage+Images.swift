@@ -19,6 +19,15 @@ extension FirstStage {
     return encode(tensor(of: images + filling))
   }
 
+  /// Images of one size as they come back from their latents, the means of the posterior.
+  public func reconstructed(_ images: [ImageBuffer]) -> [ImageBuffer] {
+    stride(from: 0, to: images.count, by: Self.batch).flatMap { first in
+      let some = Array(images[first..<min(first + Self.batch, images.count)])
+      let decoded = decode(encode(some).mean)  // [B, H, W, 3]
+      return some.indices.map { ImageBuffer(decoded, index: $0) }
+    }
+  }
+
   /// Throws `.badData` unless an image of `size` has latents of `latentShape`.
   func check(_ size: ImageSize, latentShape: [Int], place: String) throws {
     let f = downsamplingFactor

@@ -62,9 +62,9 @@ public enum NetworkSpecification: Equatable, Sendable {
   }
 }
 
-/// A network with its parameters, and where it sees semantic maps those of the map's rescaler, which
-/// learn with it (Rombach et al. 2022, arXiv 2112.10752, appendix D). LFM's training leaves its
-/// rescaler as it was drawn; here it is in the same store as the network, and with that in the
+/// A network with its parameters, and where it sees semantic maps those of the map's rescaler,
+/// which learn with it (Rombach et al. 2022, arXiv 2112.10752, appendix D). LFM's training leaves
+/// its rescaler as it was drawn; here it is in the same store as the network, and with that in the
 /// optimiser, the running average and the checkpoints.
 public final class Network: VelocityField {
   /// Names of the rescaler's parameters begin with it.

@@ -1,4 +1,5 @@
 import FlowCore
+import FlowModels
 import FlowTensor
 import Foundation
 
@@ -19,12 +20,15 @@ public struct FlowObjective: Sendable {
   public var lowShape: [Int]?
   /// Image pixels per latent pixel along each axis.
   public var imageFactor: Int
+  /// Of the label maps that the rows bring; nil for rows without.
+  public var rescaler: SpatialRescaler.Configuration?
 
   public init(
     seed: UInt64, path: any ProbabilityPath, times: TimeSampler, labelDropout: LabelDropout?,
     samplesPosterior: Bool, scale: Float, coupling: any Coupling = IndependentCoupling(),
-    lowShape: [Int]? = nil, imageFactor: Int = 1
+    lowShape: [Int]? = nil, imageFactor: Int = 1, rescaler: SpatialRescaler.Configuration? = nil
   ) {
+    self.rescaler = rescaler
     (self.seed, self.path, self.times) = (seed, path, times)
     (self.labelDropout, self.samplesPosterior, self.scale) = (labelDropout, samplesPosterior, scale)
     (self.coupling, self.lowShape, self.imageFactor) = (coupling, lowShape, imageFactor)
@@ -62,6 +66,10 @@ public struct FlowObjective: Sendable {
   private func givens(_ batch: LatentBatch, _ shape: Shape, step: Int) -> Givens {
     if let masked = batch.masked {
       return Givens(context: inpaintingContext(masked, batch.indices, shape, step: step))
+    }
+    if let rescaler, let maps = batch.classMap {
+      let latentShape = Array(shape.dims.dropFirst())
+      return Givens(classShares: rescaler.classShares(ofMaps: maps, latentShape: latentShape))
     }
     guard let lowShape, let mean = batch.lowMean else { return Givens() }
     let shape = Shape([batch.indices.count] + lowShape)

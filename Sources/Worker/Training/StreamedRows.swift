@@ -29,6 +29,14 @@ public final class StreamedRows: LatentRowSource {
     var label: Int?
     var lowMean: ArraySlice<Float>?
     var lowLogvar: ArraySlice<Float>?
+    var classMap: [UInt8]?
+  }
+
+  private struct Picture {
+    var image: ImageBuffer
+    var label: Int?
+    /// Class of every pixel.
+    var classMap: [UInt8]?
   }
 
   private static let tag = 0x102
@@ -68,7 +76,9 @@ public final class StreamedRows: LatentRowSource {
     precondition(decodes == (source != nil), "pictures on rank \(communicator.rank)")
     served = !decodes ? [] : settings.scatters ? Array(0..<communicator.size) : [communicator.rank]
     sequences = Array(repeating: [], count: served.count)
-    pool = source.map { DecodingPool($0, threads: settings.decoders) }
+    pool = source.map { 
+      DecodingPool($0, threads: settings.decoders, withMaps: description.masks != nil)
+    }
   }
 
   deinit { pool?.end() }
@@ -128,9 +138,7 @@ public final class StreamedRows: LatentRowSource {
     submit(through: Self.round * served.count, requests)
     let decoded = try communicator.together {
       try served.indices.map { i in
-        try (0..<Self.round).map { k in
-          (image: try pool!.take(), label: source!.label(sequences[i][k].index))
-        }
+        try (0..<Self.round).map { k in try take(sequences[i][k].index) }
       }
     }
     for i in sequences.indices { sequences[i].removeFirst(Self.round) }
@@ -147,8 +155,25 @@ public final class StreamedRows: LatentRowSource {
     for (k, picture) in pictures.enumerated() {
       var row = Row(mean: full[k].mean, logvar: full[k].logvar, label: picture.label)
       (row.lowMean, row.lowLogvar) = (low?[k].mean, low?[k].logvar)
+      row.classMap = picture.classMap
       ready.append(row)
     }
+  }
+
+  /// The next picture, which is that of `index`.
+  private func take(_ index: Int) throws -> Picture {
+    let decoded = try pool!.take()
+    var picture = Picture(image: decoded.image, label: source!.label(index))
+    guard let plane = description.masks else { return picture }
+    guard let map = decoded.map, map.width == plane.width, map.height == plane.height else {
+      throw UserError(
+        .badData, source!.place(index),
+        found: decoded.map.map { "a label map of \($0.width)×\($0.height)" } ?? "no label map",
+        expected: "one of \(plane.width)×\(plane.height) for every picture",
+        advice: "give data.size to crop and scale pictures and maps to one size")
+    }
+    picture.classMap = map.labels
+    return picture
   }
 
   private func encoded(
@@ -170,20 +195,22 @@ public final class StreamedRows: LatentRowSource {
       labels: description.hasLabels ? rows.map { $0.label! } : nil,
       lowMean: description.lowResolution == nil ? nil : rows.flatMap { $0.lowMean! },
       lowLogvar: description.lowResolution == nil || !description.hasLogvar
-        ? nil : rows.flatMap { $0.lowLogvar! })
+        ? nil : rows.flatMap { $0.lowLogvar! },
+      classMap: description.masks == nil ? nil : rows.flatMap { $0.classMap! })
   }
 
-  /// Labels (−1: none), then pixels.
-  private func pack(_ pictures: [(image: ImageBuffer, label: Int?)]) -> [UInt8] {
+  /// Labels (−1: none), then the pixels of each, and the classes of its pixels.
+  private func pack(_ pictures: [Picture]) -> [UInt8] {
     var bytes = pictures.map { $0.label ?? -1 }.withUnsafeBytes { Array($0) }
-    for picture in pictures { bytes += picture.image.pixels }
+    for picture in pictures { bytes += picture.image.pixels + (picture.classMap ?? []) }
     return bytes
   }
 
-  private func unpack(_ bytes: [UInt8]) -> [(image: ImageBuffer, label: Int?)] {
+  private func unpack(_ bytes: [UInt8]) -> [Picture] {
     let width = description.latentShape[1] * stage.downsamplingFactor
     let height = description.latentShape[0] * stage.downsamplingFactor
-    let size = height * width * 3
+    let pixels = height * width * 3
+    let size = pixels + (description.masks?.count ?? 0)
     let head = Self.round * MemoryLayout<Int>.size
     precondition(
       bytes.count == head + Self.round * size,
@@ -193,10 +220,11 @@ public final class StreamedRows: LatentRowSource {
     }
     return labels.enumerated().map { k, label in
       let start = head + k * size
-      return (
-        ImageBuffer(width: width, height: height, pixels: Array(bytes[start..<start + size])),
-        label < 0 ? nil : label
-      )
+      let image = Array(bytes[start..<start + pixels])
+      return Picture(
+        image: ImageBuffer(width: width, height: height, pixels: image),
+        label: label < 0 ? nil : label,
+        classMap: description.masks == nil ? nil : Array(bytes[start + pixels..<start + size]))
     }
   }
 }
