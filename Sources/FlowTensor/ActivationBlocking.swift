@@ -18,20 +18,20 @@ struct ActivationBlocking {
   /// Whether the copies are worth it: layers with a chain long enough to matter, on images small
   /// enough for the copies to stay in cache. A function of the shape and the instruction set.
   static func suits(_ g: ConvolutionGeometry) -> Bool {
-    guard let channels = blockChannels, g.kernelHeight * g.kernelWidth > 1 else { return false }
-    return min(g.inChannels, g.outChannels) >= 64
+    hasKernels && g.kernelHeight * g.kernelWidth > 1 && g.height * g.width <= 1_024
+      && min(g.inChannels, g.outChannels) >= 64
       && g.inChannels % channels == 0 && g.outChannels % channels == 0
-      && g.height * g.width <= 1024
   }
 
-  /// Channels of a block: those of a vector register; nil where oneDNN generates no code for blocks.
-  private static let blockChannels: Int? = {
+  /// Channels of a block: those of a vector register of AVX-512. On older processors oneDNN adds up
+  /// one chain on blocks, too.
+  private static let channels = 16
+  private static let hasKernels: Bool = {
     #if arch(x86_64)
-      let level = dnnl_get_effective_cpu_isa().rawValue
-      if level & dnnl_cpu_isa_avx512_core.rawValue == dnnl_cpu_isa_avx512_core.rawValue { return 16 }
-      return level & dnnl_cpu_isa_avx2.rawValue == dnnl_cpu_isa_avx2.rawValue ? 8 : nil
+      let least = dnnl_cpu_isa_avx512_core.rawValue
+      return dnnl_get_effective_cpu_isa().rawValue & least == least
     #else
-      return nil
+      return false
     #endif
   }()
 
@@ -41,9 +41,8 @@ struct ActivationBlocking {
   init(
     _ plainInput: OneDNNLayout, _ plainOutput: OneDNNLayout, adding: Bool, _ work: String
   ) {
-    let tag = ActivationBlocking.blockChannels == 16 ? dnnl_nChw16c : dnnl_nChw8c
-    input = OneDNNLayout(plainInput.extents, tag)
-    output = OneDNNLayout(plainOutput.extents, tag)
+    input = OneDNNLayout(plainInput.extents, dnnl_nChw16c)
+    output = OneDNNLayout(plainOutput.extents, dnnl_nChw16c)
     (self.plainInput, self.plainOutput) = (plainInput, plainOutput)
     enter = OneDNNPrimitive(reorder: plainInput, to: input, work)
     leave = OneDNNPrimitive(reorder: output, to: plainOutput, beta: adding ? 1 : 0, work)
