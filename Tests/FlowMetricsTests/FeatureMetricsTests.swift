@@ -49,26 +49,24 @@ struct FeatureMetricsTests {
   func radii() {
     let count = 1_500
     let places = (0..<count).map { i in Double(i) + Double(i * i) / 4_096 }
-    let line = Tensor([count, 1], places.map { Float($0) })
-    let whole = FeatureManifold.squaredRadii(of: line, neighbor: 2, rows: 0..<count)
+    let line = FeaturePoints(Tensor([count, 1], places.map { Float($0) }))
+    let whole = line.squaredRadii(neighbor: 2, rows: 0..<count)
     for i in stride(from: 0, to: count, by: 37) {
       let others = places.indices.filter { $0 != i }.map { abs(places[$0] - places[i]) }.sorted()
       #expect(abs(whole[i] - others[1] * others[1]) < 2, "\(i)")  // float32 squares of 2,000
     }
-    let parts = [0..<1_024, 1_024..<count].flatMap {
-      FeatureManifold.squaredRadii(of: line, neighbor: 2, rows: $0)
-    }
+    #expect(line.blocks == [0..<1_024, 1_024..<count])
+    let parts = line.blocks.flatMap { line.squaredRadii(neighbor: 2, rows: $0) }
     #expect((parts == whole) as Bool)
-
   }
 
   /// Whole numbers, whose products float32 holds exactly.
   @Test("balls of any block hold what lies in them")
   func balls() {
-    let line = Tensor([1_500, 1], (0..<1_500).map { Float(8 * $0) })
+    let line = FeaturePoints(Tensor([1_500, 1], (0..<1_500).map { Float(8 * $0) }))
     let manifold = FeatureManifold(line, squaredRadii: [Double](repeating: 9, count: 1_500))
     let queries = Tensor([4, 1], [-3, -4, 9_603, 9_604])
-    #expect(manifold.contains(queries) == [true, false, true, false])
+    #expect(manifold.contains(FeaturePoints(queries)) == [true, false, true, false])
   }
 
   @Test("the SVM finds the minimum, P-IDS and U-IDS count its errors")
