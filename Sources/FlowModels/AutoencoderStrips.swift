@@ -8,8 +8,8 @@ import FlowTensor
 extension AutoencoderKL {
   public enum Direction: Sendable { case encoding, decoding }
 
-  /// How to encode or decode an image in strips. Every rank plans for itself: what differs between
-  /// the ranks' plans does not meet.
+  /// How to encode or decode an image in strips. The ranks that share it must plan with equal
+  /// limits: equal plans say when they meet.
   ///
   /// - Parameters:
   ///   - height, width: of the image, multiples of the down-sampling factor

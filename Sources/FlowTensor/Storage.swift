@@ -63,6 +63,7 @@ final class MemoryPool: @unchecked Sendable {
   private var taken = 0
   private var held = 0
   private var mostHeld = 0
+  private var ceiling = Int.max
 
   /// Rounds up to 1/8 of a power of two: at most 12.5 % is wasted, and few classes exist.
   static func sizeClass(bytes: Int) -> Int {
@@ -78,6 +79,7 @@ final class MemoryPool: @unchecked Sendable {
     defer { lock.unlock() }
     taken += size
     if let address = free[size]?.popLast() { return Block(address: address, sizeClass: size) }
+    if held + size > ceiling { releaseFree() }
     held += size
     mostHeld = max(mostHeld, held)
     var address: UnsafeMutableRawPointer?
@@ -110,6 +112,17 @@ final class MemoryPool: @unchecked Sendable {
   func trim() {
     lock.lock()
     defer { lock.unlock() }
+    releaseFree()
+  }
+
+  func setCeiling(_ bytes: Int) {
+    lock.lock()
+    defer { lock.unlock() }
+    ceiling = bytes
+  }
+
+  /// With the lock held.
+  private func releaseFree() {
     for (size, blocks) in free {
       for block in blocks { Foundation.free(block) }
       held -= size * blocks.count
@@ -145,6 +158,12 @@ public func peakTensorMemory(restart: Bool = false) -> Int {
 /// Gives the pool's free blocks back to the system: between works of different sizes, where memory
 /// is short.
 public func releaseFreeTensorMemory() { MemoryPool.shared.trim() }
+
+/// Above `bytes` the pool gives its free blocks back before it asks the system for another: it then
+/// holds no more than it must. nil for the pool's own way, to keep all that it ever held.
+public func setTensorMemoryCeiling(_ bytes: Int?) {
+  MemoryPool.shared.setCeiling(bytes ?? .max)
+}
 
 /// What the pool sets aside for a tensor of `count` elements, in bytes.
 public func pooledBytes(count: Int) -> Int {

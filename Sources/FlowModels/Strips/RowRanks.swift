@@ -35,7 +35,7 @@ public struct RowRanks: Sendable {
 /// Which rows of the maps of an image each rank computes: equal shares of the lowest resolution's,
 /// and at higher resolutions the rows that lie over them.
 struct RowShares: Sendable {
-  /// Rows that another rank's neighbours may be asked for on either side.
+  /// Rows on either side of its own that a rank may need.
   static let halo = 2
 
   let ranks: RowRanks
@@ -50,6 +50,11 @@ struct RowShares: Sendable {
   }
 
   func rows(height: Int) -> Range<Int> { rows(of: ranks.rank, height: height) }
+
+  /// The rows of the rank that has most.
+  func mostRows(height: Int) -> Int {
+    (0..<ranks.count).map { rows(of: $0, height: height).count }.max()!
+  }
 
   /// The rows of `rank` and the halo on both sides, as far as the map has them.
   func rowsAndHalo(of rank: Int, height: Int) -> Range<Int> {

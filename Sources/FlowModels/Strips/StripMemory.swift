@@ -1,7 +1,7 @@
 import FlowNN
 import FlowTensor
 
-/// What a step needs in memory and work on one rank.
+/// What a step needs in memory and work on the rank that has most rows.
 struct StripCost {
   /// Bytes at the worst moment: the maps that are stored, and the tensors of one strip.
   var bytes: Int
@@ -9,15 +9,15 @@ struct StripCost {
   var work: Double
 }
 
-/// The extents of the map in front of a step, and what follows from them on one rank.
+/// The extents of the map in front of a step, and what follows from them.
 struct StripExtents {
   var height: Int
   var width: Int
   var channels: Int
   let shares: RowShares
 
-  /// This rank's rows.
-  var own: Int { shares.rows(height: height).count }
+  /// Rows of the rank that has most: all ranks plan alike, whatever their own share.
+  var own: Int { shares.mostRows(height: height) }
 
   /// Bytes of a map of these extents that is stored.
   var stored: Int { RowMap.storedRows(own) * width * channels * MemoryLayout<Float>.stride }
@@ -136,7 +136,7 @@ extension Convolution {
     return pooledBytes(count: channels * weight.shape[2] * weight.shape[3])
   }
 
-  /// Multiply-adds of this rank's rows of the result.
+  /// Multiply-adds of one rank's rows of the result.
   fileprivate func work(_ y: StripExtents) -> Double {
     Double(weight.shape.count) * Double(y.own * y.width)
   }

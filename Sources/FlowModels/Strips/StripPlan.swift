@@ -11,6 +11,8 @@ public struct StripPlan: Sendable {
   /// Bytes of tensors that the rank with most rows has at the worst moment, beside the weights and
   /// the input.
   public let peakBytes: Int
+  /// What the choices that need least would need.
+  public let leastBytes: Int
 
   /// The extents of strips that are worth the while: fewer pixels than the second number cost more
   /// in rows computed twice, more than the first gain nothing.
@@ -49,7 +51,8 @@ public struct StripPlan: Sendable {
         expected: "at least \(megabytes(least + occupied))",
         advice: "each of \(ranks) rank\(ranks == 1 ? "" : "s") needs as much; more ranks need less")
     }
-    (choices, self.shares, peakBytes) = (chosen, shares, peak)
+    (choices, self.shares) = (chosen, shares)
+    (peakBytes, leastBytes) = (peak, least)
   }
 
   private static func options(_ step: StripStep, _ y: StripExtents) -> [StripChoice] {
@@ -59,7 +62,9 @@ public struct StripPlan: Sendable {
       rows = max(2, rows / 2)
       heights.append(rows)
     }
-    guard case .residual(_, let upsampling) = step else { return heights.map { StripChoice(rows: $0) } }
+    guard case .residual(_, let upsampling) = step else {
+      return heights.map { StripChoice(rows: $0) }
+    }
     return heights.flatMap { rows in
       [true, false].flatMap { hidden in
         (upsampling == nil ? [true] : [true, false]).map {

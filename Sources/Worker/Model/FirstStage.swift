@@ -42,6 +42,11 @@ public final class FirstStage {
       .autoencoder(network, store), hash: try sha256Hex(ofFile: weights), path: weights)
   }
 
+  /// nil for pixels.
+  var network: AutoencoderKL? {
+    if case .autoencoder(let network, _) = kind { network } else { nil }
+  }
+
   public var isIdentity: Bool {
     if case .identity = kind { true } else { false }
   }
