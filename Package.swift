@@ -56,6 +56,7 @@ let package = Package(
       ]),
     .executableTarget(name: "latentflow", dependencies: ["Coordinator"]),
 
+    .executableTarget(name: "strip-try", dependencies: ["Worker","FlowComm","FlowModels","FlowNN","FlowTensor","FlowData"], path: "Scratch"),
     // Tests.
     .target(name: "TestSupport", dependencies: ["FlowTensor"], path: "Tests/TestSupport"),
     .executableTarget(
@@ -81,7 +82,8 @@ let package = Package(
     .testTarget(
       name: "WorkerTests",
       dependencies: [
-        "Worker", "Diagnostics", "FlowData", "FlowModels", "FlowNN", "FlowTensor", "TestSupport",
+        "Worker", "Diagnostics", "FlowComm", "FlowData", "FlowModels", "FlowNN", "FlowTensor",
+        "TestSupport",
       ]),
     .testTarget(
       name: "EndToEndTests",

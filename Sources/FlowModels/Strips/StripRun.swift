@@ -84,8 +84,11 @@ struct StripRun {
       let change = update.rows(strip)
       let rows = x.rows(strip)
       let straight = block.shortcut?.pointwise(rows) ?? rows
+      // The sum and its place may overlap: threads must not write the one into the other.
+      linearCombination(straight, [change], coefficients: [1], into: change)
       let place = result.view(strip.lowerBound - lead..<strip.upperBound - lead)
-      linearCombination(straight, [change], coefficients: [1], into: place)
+      place.base.update(from: change.base, count: change.count)
+      withExtendedLifetime(change) {}
     }
     result.shift(down: lead)
     try result.exchangeHalo(shares)
