@@ -21,9 +21,9 @@ public struct LatentFlow: ParsableCommand {
     version: version,
     subcommands: [
       DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
-      SampleCommand.self, EvaluateCommand.self, StatisticsCommand.self, CompareCommand.self,
-      SweepCommand.self, BoundCommand.self, InspectCommand.self, VerifyCommand.self,
-      ConvertCommand.self, DebugCommand.self,
+      SampleCommand.self, ReconstructCommand.self, EvaluateCommand.self, StatisticsCommand.self,
+      CompareCommand.self, SweepCommand.self, BoundCommand.self, InspectCommand.self,
+      VerifyCommand.self, ConvertCommand.self, DebugCommand.self,
       BenchCommand.self, ConfigCommand.self, ImportConfigCommand.self,
     ])
 
