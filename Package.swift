@@ -56,7 +56,6 @@ let package = Package(
       ]),
     .executableTarget(name: "latentflow", dependencies: ["Coordinator"]),
 
-    .executableTarget(name: "strip-try", dependencies: ["Worker","FlowComm","FlowModels","FlowNN","FlowTensor","FlowData"], path: "Scratch"),
     // Tests.
     .target(name: "TestSupport", dependencies: ["FlowTensor"], path: "Tests/TestSupport"),
     .executableTarget(

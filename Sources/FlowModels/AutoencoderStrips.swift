@@ -1,9 +1,9 @@
 import Diagnostics
 import FlowTensor
 
-// Images larger than the memory: one image [1, H, W, C] in strips of rows, over ranks that share it.
-// Group norms and attention see the whole image, so the numbers are those of `encode` and `decode`
-// to rounding, with no seams.
+// Images larger than the memory: one image [1, H, W, C] in strips of rows, over ranks that share
+// it. Group norms and attention see the whole image, so the numbers are those of `encode` and
+// `decode` to rounding, with no seams.
 
 extension AutoencoderKL {
   public enum Direction: Sendable { case encoding, decoding }
@@ -14,8 +14,11 @@ extension AutoencoderKL {
   /// - Parameters:
   ///   - height, width: of the image, multiples of the down-sampling factor
   ///   - limit: bytes of tensors beside the weights and the input, or nil
-  ///   - occupied: bytes of the process before it starts, which an error adds to the least possible
-  /// - Throws: `UserError` of status `usage` that names the least possible, if that exceeds `limit`.
+  ///   - occupied: bytes of the process before it starts, which an error adds to the least
+  ///     possible
+  ///   - subject: what an error is about, such as «--memory 2G»
+  /// - Throws: `UserError` of status `usage` that names the least possible, if that exceeds
+  ///   `limit`.
   public func stripPlan(
     _ direction: Direction, height: Int, width: Int, ranks: RowRanks = .alone, limit: Int? = nil,
     occupied: Int = 0, subject: String = "memory"

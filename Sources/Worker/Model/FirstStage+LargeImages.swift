@@ -52,7 +52,8 @@ extension FirstStage {
   ///     divides
   ///   - memory: what no rank's process may exceed; nil for the fastest way
   /// - Returns: the same on every rank
-  /// - Throws: `UserError` of status `usage` before anything is computed, if the limit cannot be met.
+  /// - Throws: `UserError` of status `usage`, before anything is computed, if the limit cannot be
+  ///   met.
   public func encode(
     _ image: Tensor, sharedBy communicator: any Communicator, memory: MemoryLimit?
   ) throws -> (mean: Tensor, logvar: Tensor?) {
