@@ -6,7 +6,8 @@ import CDNNL
 /// the rounding error grows with its length: 4e-7 at 64 channels, 1e-6 at 512. On blocks it adds up
 /// one block of channels at a time: 2e-7 at any width, at the same speed. The two copies cost 1 to
 /// 5 % of the convolution; packing the weights takes half the time there, which wins that back on
-/// small extents and wide layers (8×8 pixels, 768 channels: 13 % faster as a whole).
+/// small extents (Zen 4, 8×8 pixels: 4 % faster as a whole at 384 channels, 13 % at 768; 16×16:
+/// 3 % slower at 256 channels; larger images lose more, and keep the chain).
 struct ActivationBlocking {
   let input: OneDNNLayout
   let output: OneDNNLayout
@@ -15,10 +16,10 @@ struct ActivationBlocking {
   private let enter: OneDNNPrimitive
   private let leave: OneDNNPrimitive
 
-  /// Whether the copies are worth it: layers with a chain long enough to matter, on images small
-  /// enough for the copies to stay in cache. A function of the shape and the instruction set.
+  /// Whether the copies are worth it: layers with a chain long enough to matter, on images so
+  /// small that the weights count. A function of the shape and the instruction set.
   static func suits(_ g: ConvolutionGeometry) -> Bool {
-    hasKernels && g.kernelHeight * g.kernelWidth > 1 && g.height * g.width <= 1_024
+    hasKernels && g.kernelHeight * g.kernelWidth > 1 && g.height * g.width <= 256
       && min(g.inChannels, g.outChannels) >= 64
       && g.inChannels % channels == 0 && g.outChannels % channels == 0
   }

@@ -111,7 +111,8 @@ public struct FeatureRun {
   /// - Parameters:
   ///   - rows: on rank 0; nil elsewhere.
   ///   - items: on rank 0, those to compute; nil: those that `rows` lacks.
-  ///   - sending: the same on all ranks: indices of pictures that `picture` gets where they are new.
+  ///   - sending: the same on all ranks: indices of the pictures that `picture` gets if they are
+  ///     new.
   ///   - picture: on rank 0, with the picture's index, before the item counts as done.
   ///   - progress: on rank 0, after each item.
   public func run(
@@ -141,7 +142,8 @@ public struct FeatureRun {
     } deliver: { k, bytes in
       let sender = Int(bytes.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) })
       try keep(
-        Array(bytes.dropFirst(8)), item: remaining[k], count: wanted(k), in: rows!, sent(k), picture)
+        Array(bytes.dropFirst(8)), item: remaining[k], count: wanted(k), in: rows!, sent(k),
+        picture)
       report.done += wanted(k) / rowsPerPicture
       report.byRank[sender] += wanted(k) / rowsPerPicture
       progress(report)
