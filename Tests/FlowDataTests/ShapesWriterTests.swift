@@ -37,11 +37,13 @@ import Testing
       let files = try FileManager.default.subpathsOfDirectory(atPath: "\(folder)/a")
       #expect(files.filter { $0.contains(".") }.count == 12)
       for file in files where file.contains(".") {
-        #expect(try sha256Hex(ofFile: "\(folder)/a/\(file)")
-          == sha256Hex(ofFile: "\(folder)/b/\(file)"), "\(file)")
+        #expect(
+          try sha256Hex(ofFile: "\(folder)/a/\(file)")
+            == sha256Hex(ofFile: "\(folder)/b/\(file)"), "\(file)")
       }
-      #expect(try ImageFolder("\(folder)/a").fingerprint()
-        == ImageFolder("\(folder)/b").fingerprint())
+      #expect(
+        try ImageFolder("\(folder)/a").fingerprint()
+          == ImageFolder("\(folder)/b").fingerprint())
     }
   }
 
@@ -73,11 +75,14 @@ import Testing
   @Test func theFolderHasTheSetsOwnMaps() throws {
     try withTemporaryFolder { folder in
       try writeShapes(to: "\(folder)/set", count: 4, size: 32, seed: 7)
-      let (set, read) = (ShapesDataset(size: 32, seed: 7, count: 4), try ImageFolder("\(folder)/set"))
+      let (set, read) = (
+        ShapesDataset(size: 32, seed: 7, count: 4), try ImageFolder("\(folder)/set")
+      )
       #expect(read.mapClasses == 17)
       for i in 0..<4 { #expect(try read.map(i) == set.mask(i)) }
       let fitted = try PreparedImages(read, fit: .centerCrop(16)).map(2)
-      #expect(fitted == set.mask(2).fitted(.centerCrop(16), image: ImageSize(width: 32, height: 32)))
+      #expect(
+        fitted == set.mask(2).fitted(.centerCrop(16), image: ImageSize(width: 32, height: 32)))
 
       let file = "\(folder)/set/masks/000001.png"
       for (map, found) in [

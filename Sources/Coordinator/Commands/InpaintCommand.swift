@@ -68,7 +68,8 @@ struct InpaintCommand: ParsableCommand {
 
   func run() throws {
     try Job.run(threading) { job in
-      var (loaded, plan) = try sampling.prepare(model, job, task: .inpainting)
+      let (loaded, drawn) = try sampling.prepare(model, job, task: .inpainting)
+      var plan = drawn
       let pairs = try job.communicator.together {
         let pairs = try openPairs(loaded)
         if job.isCoordinator { try checkPlaces(pairs) }

@@ -8,14 +8,18 @@ public struct PartialShapeMasks: Equatable, Sendable {
 
   public init(hidden: ClosedRange<Float> = 0.25...0.5) { self.hidden = hidden }
 
-  private static let tries = 64
+  /// A box rarely hides a share of a narrow range: then a half-plane does.
+  private static let boxTries = 64
+  private static let tries = 96
 
   /// Throws `.badData` naming `place` for a map of nothing but background, or of too few pixels.
   func mask(_ map: LabelMap, _ draws: inout MaskDraws, place: String) throws -> HoleMask {
     let shape = map.labels.indices.filter { map.labels[$0] != 0 && map.labels[$0] != 255 }
     let isBox = draws.uniform() < 0.5
-    for _ in 0..<Self.tries where !shape.isEmpty {
-      let mask = isBox ? box(shape, map, &draws) : halfPlane(shape, map, &draws)
+    for attempt in 0..<Self.tries where !shape.isEmpty {
+      let mask =
+        isBox && attempt < Self.boxTries
+        ? box(shape, map, &draws) : halfPlane(shape, map, &draws)
       let share = Float(shape.count { mask.levels[$0] == 0 }) / Float(shape.count)
       if hidden.contains(share) { return mask }
     }
