@@ -28,16 +28,21 @@ extension AutoencoderKL {
       height > 0 && width > 0 && height % f == 0 && width % f == 0,
       "an image of \(height)×\(width) for an autoencoder that divides by \(f)")
     let shares = RowShares(ranks: ranks, latentRows: height / f)
+    let image = "\(width)×\(height) pixels"
     switch direction {
     case .encoding:
       return try StripPlan(
-        encoder.steps, height: height, width: width, channels: configuration.inChannels,
-        shares: shares, limit: limit, occupied: occupied, subject: subject)
+        encoder.steps,
+        StripExtents(
+          height: height, width: width, channels: configuration.inChannels, shares: shares),
+        limit: limit, occupied: occupied, subject: subject, work: "encoding \(image)")
     case .decoding:
       return try StripPlan(
-        decoder.steps, height: height / f, width: width / f,
-        channels: configuration.latentChannels, shares: shares, limit: limit, occupied: occupied,
-        subject: subject)
+        decoder.steps,
+        StripExtents(
+          height: height / f, width: width / f, channels: configuration.latentChannels,
+          shares: shares),
+        limit: limit, occupied: occupied, subject: subject, work: "decoding \(image)")
     }
   }
 

@@ -21,12 +21,12 @@ public final class Storage: @unchecked Sendable {
   /// that a pool of them would be the larger part of the process.
   public init(unpooledCount count: Int) {
     let bytes = max(4096, count * MemoryLayout<Float>.stride)
+    MemoryPool.shared.note(unpooled: bytes)
     let address = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard let address, address != MAP_FAILED else {
       fatalError("out of memory: \(bytes >> 20) MiB asked for")
     }
     if bytes >= 1 << 21 { madvise(address, bytes, 14 /* MADV_HUGEPAGE */) }
-    MemoryPool.shared.note(unpooled: bytes)
     self.base = address.assumingMemoryBound(to: Float.self)
     self.count = count
     nonisolated(unsafe) let mapped = address
@@ -103,6 +103,7 @@ final class MemoryPool: @unchecked Sendable {
   func note(unpooled bytes: Int) {
     lock.lock()
     defer { lock.unlock() }
+    if held + bytes > ceiling { releaseFree() }
     taken += bytes
     held += bytes
     mostHeld = max(mostHeld, held)

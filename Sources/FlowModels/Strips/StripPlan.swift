@@ -21,16 +21,17 @@ public struct StripPlan: Sendable {
   /// The fastest choices that fit.
   ///
   /// - Parameters:
+  ///   - first: of the map in front of the first step
   ///   - limit: bytes for `peakBytes`; nil for no limit
-  ///   - subject: what the error is about, such as «--memory 2G»
   ///   - occupied: bytes that `limit` has been reduced by, for the error to name the whole
+  ///   - subject: what the error is about, such as «--memory 2G»
+  ///   - work: what it would be too little for
   /// - Throws: `UserError` of status `usage` naming the least possible.
   init(
-    _ steps: [StripStep], height: Int, width: Int, channels: Int, shares: RowShares, limit: Int?,
-    occupied: Int, subject: String
+    _ steps: [StripStep], _ first: StripExtents, limit: Int?, occupied: Int, subject: String,
+    work: String
   ) throws {
-    var extents = StripExtents(
-      height: height, width: width, channels: channels, shares: shares)
+    var extents = first
     var chosen: [StripChoice] = []
     var (peak, least) = (0, 0)
     for step in steps {
@@ -45,13 +46,15 @@ public struct StripPlan: Sendable {
       extents = extents.after(step)
     }
     guard chosen.count == steps.count else {
-      let ranks = shares.ranks.count
+      let ranks = first.shares.ranks.count
       throw UserError(
-        .usage, subject, found: "too little for \(height)×\(width) rows and columns",
+        .usage, subject, found: "too little for \(work)",
         expected: "at least \(megabytes(least + occupied))",
-        advice: "each of \(ranks) rank\(ranks == 1 ? "" : "s") needs as much; more ranks need less")
+        advice: ranks == 1
+          ? "several ranks that share an image need less each"
+          : "that is for each of \(ranks) ranks; more ranks need less each")
     }
-    (choices, self.shares) = (chosen, shares)
+    (choices, shares) = (chosen, first.shares)
     (peakBytes, leastBytes) = (peak, least)
   }
 

@@ -91,7 +91,7 @@ extension FirstStage {
       direction, height: extents.0, width: extents.1, ranks: RowRanks(communicator),
       limit: memory.map { $0.bytes - occupied }, occupied: occupied,
       subject: memory.map { "--memory \($0.text)" } ?? "memory")
-    if memory != nil { setTensorMemoryCeiling(tensorMemory().held + plan.peakBytes) }
+    setTensorMemoryCeiling(tensorMemory().held + plan.peakBytes)
     defer {
       setTensorMemoryCeiling(nil)
       releaseFreeTensorMemory()
