@@ -12,7 +12,7 @@ private func upscale(_ scratch: Scratch, _ words: String...) throws -> [String] 
 private func cascade(_ scratch: Scratch, _ text: String) throws -> [String] {
   let models = try UpscalingModels.shared
   let file = "\(scratch.path)/cascade.yaml"
-  try text.replacing("TWICE", with: models.twice).replacing("FOUR", with: models.fourfold)
+  try text.replacing("TWICE", with: models.twice)
     .write(toFile: file, atomically: true, encoding: .utf8)
   return ["upscale", file, "\(models.pictures)/0.png", "--out", "\(scratch.path)/out"]
 }
@@ -105,7 +105,7 @@ extension BadInput {
     BadInput(
       "an unknown field of a stage", 78,
       ["cascade.yaml:1:22", "unknown key stages.0.step", "did you mean stages.0.steps?"]
-    ) { try cascade($0, "stages: [{ model: TWICE, step: 3 }]".replacing("TWICE", with: "a")) },
+    ) { try cascade($0, "stages: [{ model: a, step: 3 }]") },
     BadInput("a stage whose model is not there", 66, ["{}/none: no such file or folder"]) {
       try cascade($0, "stages: [{ model: TWICE }, { model: none }]")
     },

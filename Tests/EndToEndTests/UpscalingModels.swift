@@ -64,7 +64,7 @@ final class UpscalingModels: Sendable {
 
   /// The command that trains into this folder.
   func training(
-    _ run: String, _ more: [String] = [], network: String = network
+    _ run: String, _ more: [String] = [], network: String = UpscalingModels.network
   ) throws -> [String] {
     let file = "\(path)/config.yaml"
     try Self.config.replacing("CACHE", with: cache).replacing("MODEL", with: network)

@@ -221,6 +221,140 @@ extension EndToEnd {
         try ImageBuffer(contentsOf: "\(models.pictures)/\($0).png")
       }
       func planes(_ scale: Float) -> [Float] {
+        var values: [Float] = []
+        for picture in pictures {
+          for c in 0..<3 {
+            for i in stride(from: c, to: picture.pixels.count, by: 3) {
+              values.append(scale * (Float(picture.pixels[i]) / 127.5 - 1))
+            }
+          }
+        }
+        return values
+      }
+      let plain = "\(scratch.path)/plain"
+      try latentflow(models.training(plain, noise)).requireSuccess()
+      #expect(
+        try TrainedBits(run: plain, step: 3).model
+          != TrainedBits(run: "\(scratch.path)/run-1", step: 3).model)
+      _ = try requireOneResult(["\(scratch.path)/run-1", models.pictures])
+    }
+
+    @Test("a latent that blocks attend to, at its own size")
+    func crossAttention() throws {
+      let scratch = try Scratch()
+      let models = try UpscalingModels.shared
+      try trained(
+        [
+          "coupling.start=noise", "coupling.upsampling=identity", "coupling.context=null",
+          "coupling.cross_context=identity", "model.context_channels=0",
+          "model.cross_context_channels=3", "optimizer.lr=3e-2", "training.clip=null",
+        ], steps: 8, scratch)
+      let run = "\(scratch.path)/run-2"
+      let one = try requireOneResult([run, "\(models.pictures)/0.png"])
+      // It sees the picture: another one in its place, with the same noise, gives another result.
+      let other = try models.upscaled([run, "\(models.pictures)/1.png"])
+      #expect(one["0.png"] != other["1.png"])
+    }
+
+    @Test("an autoencoder's latents, in pixels between stages, with an adaptive solver")
+    func autoencoder() throws {
+      let scratch = try Scratch()
+      let models = try UpscalingModels.shared
+      let cache = "\(scratch.path)/latents"
+      try latentflow([
+        "encode", "shapes:16@64#4", "--autoencoder", Workshop.autoencoder, "--low-res", "32",
+        "--out", cache,
+      ]).requireSuccess()
+      try trained(
+        [
+          "data.cache=\(cache)", "first_stage.kind=autoencoder",
+          "first_stage.path=\(Workshop.autoencoder)", "model.context_channels=4",
+          "coupling.upsampling=psu", "coupling.context=psu",
+        ], scratch)
+      let file = "\(scratch.path)/cascade.yaml"
+      try "stages: [{ model: run-1 }, { model: run-2, from: 64, noising_step: 0 }]"
+        .write(toFile: file, atomically: true, encoding: .utf8)
+      let solver = ["--solver", "bosh3", "--rtol", "1e-2", "--atol", "1e-2"]
+      let results = try requireOneResult([file, "shapes:3@32#6"] + solver)
+      let first = try #require(results["000000.png"])
+      #expect(try size(first) == ImageSize(width: 128, height: 128))
+    }
+
+    private func size(_ png: Data) throws -> ImageSize {
+      try ImageBuffer(encoded: Array(png), name: "result").size
+    }
+
+    // MARK: - Cascades
+
+    /// 128 → 512 → 1024 → 2048
+    private func cascade(_ scratch: Scratch) throws -> String {
+      let models = try UpscalingModels.shared
+      // One model twice, at sizes that it has never seen.
+      let wide = "\(scratch.path)/wide"
+      try latentflow(
+        models.training(
+          wide,
+          ["model.pool_factor=8", "model.multipliers=[1,1,1]", "model.attention_factors=[4]"])
+      ).requireSuccess()
+      let file = "\(scratch.path)/cascade.yaml"
+      try """
+        stages:
+          - { model: \(models.fourfold), from: 128, to: 512, steps: 2 }
+          - { model: wide, from: 512, to: 1024, steps: 1, noising_step: 100 }
+          - { model: wide, solver: euler, steps: 1 }
+        """.write(toFile: file, atomically: true, encoding: .utf8)
+      return file
+    }
+
+    @Test("a cascade from 128 to 2048")
+    func cascades() throws {
+      let scratch = try Scratch()
+      let models = try UpscalingModels.shared
+      let file = try cascade(scratch)
+      let results = try requireOneResult([file, "shapes:2@128#5"])
+      #expect(results.count == 2)
+      for result in results.values { #expect(try size(result) == .init(width: 2048, height: 2048)) }
+      // Stages that it stops before, or begins behind; a size between.
+      let picture = "\(scratch.path)/picture.png"
+      try ShapesDataset(size: 128, seed: 5, count: 1).image(0).writePNG(to: picture)
+      for (words, side) in [
+        (["--to", "512"], 512), (["--to", "1024"], 1024), (["--to", "700"], 700),
+        (["--from", "1024"], 256),
+      ] {
+        let result = try #require(try models.upscaled([file, picture] + words)["picture.png"])
+        #expect(try size(result) == .init(width: side, height: side), "\(words)")
+      }
+    }
+
+    @Test("stages of nothing one after another are one of nothing")
+    func idleCascade() throws {
+      let scratch = try Scratch()
+      let models = try UpscalingModels.shared
+      let file = "\(scratch.path)/cascade.yaml"
+      try "stages: [{ model: \(models.idle) }, { model: \(models.idle), from: 32 }]"
+        .write(toFile: file, atomically: true, encoding: .utf8)
+      let results = try models.upscaled([file, models.pictures])
+      for i in 0..<3 {
+        let picture = try ImageBuffer(contentsOf: "\(models.pictures)/\(i).png")
+        let result = try #require(results["\(i).png"])
+        #expect(
+          try ImageBuffer(encoded: Array(result), name: "result")
+            == picture.resized(width: 64, height: 64, .box))
+      }
+    }
+
+    // MARK: - Latents
+
+    @Test("latents of other models, scaled or not, in files of all kinds, are what pictures are")
+    func latents() throws {
+      let models = try UpscalingModels.shared
+      let scratch = try Scratch()
+      let scaled = "\(scratch.path)/scaled"
+      try latentflow(models.training(scaled, ["first_stage.scale=0.5"])).requireSuccess()
+      let pictures = try (0..<3).map {
+        try ImageBuffer(contentsOf: "\(models.pictures)/\($0).png")
+      }
+      func planes(_ scale: Float) -> [Float] {
         pictures.flatMap { picture in
           (0..<3).flatMap { c in
             stride(from: c, to: picture.pixels.count, by: 3).map {
