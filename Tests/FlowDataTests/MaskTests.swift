@@ -184,7 +184,7 @@ struct MaskRow: Sendable, CustomTestStringConvertible {
   @Test(
     "what a kind is not",
     arguments: [
-      ("thik", "did you mean thick?"), ("boxes:size=3", "«size» of the kind boxes"),
+      ("tick", "did you mean thick?"), ("boxes:size=3", "«size» of the kind boxes"),
       ("boxes:sides=9-3", "sides: «9-3»"), ("boxes:sides", "«sides»; expected name=value"),
       ("shape:hidden=0.5-2", "hidden: «0.5-2»"), ("strokes:times=x", "times: «x»"),
       ("mixed:mixed=1", "«mixed» of the kind mixed"), ("mixed:boxes=-1", "boxes: «-1»"),

@@ -12,10 +12,10 @@ struct EvaluateInpaintingCommand: ParsableCommand {
     commandName: "evaluate-inpainting",
     abstract: "Figures of completed pictures by the area of their holes.",
     discussion: """
-      RESULTS, originals and masks hold the same names, but for extensions. L1, PSNR and SSIM always,
-      LPIPS with its weights, and with a feature network the Fréchet distance (FID with --inception
-      alone), P-IDS and U-IDS, each original paired with its own completion. The report is the same,
-      byte for byte, on any number of ranks.
+      RESULTS, originals and masks hold the same names, but for extensions. L1, PSNR and SSIM
+      always, LPIPS with its weights, and with a feature network the Fréchet distance (FID with
+      --inception alone), P-IDS and U-IDS, each original paired with its own completion. The
+      report is the same, byte for byte, on any number of ranks.
 
       Example:
         scripts/run.sh 2 latentflow evaluate-inpainting completed --originals photos --size 256 \\

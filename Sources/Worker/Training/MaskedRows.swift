@@ -2,8 +2,9 @@ import FlowComm
 import FlowData
 
 /// Rows with what inpainting is told: the latents of the same pictures with holes, and the masks.
-/// The hole of a sample is a function of (seed, step, index), so that an epoch sees other holes than
-/// the one before; pictures are read and encoded anew in every step, by the rank that needs them.
+/// The hole of a sample is a function of (seed, step, index), so that an epoch sees other holes
+/// than the one before; pictures are read and encoded anew in every step, by the rank that needs
+/// them.
 ///
 /// The autoencoder takes `FirstStage.batch` pictures at once: where a rank's samples of a step are
 /// fewer, those of the next steps are encoded with them. With `scatters` rank 0 alone reads, and
