@@ -81,7 +81,8 @@ let package = Package(
     .testTarget(
       name: "WorkerTests",
       dependencies: [
-        "Worker", "Diagnostics", "FlowData", "FlowModels", "FlowNN", "FlowTensor", "TestSupport",
+        "Worker", "Diagnostics", "FlowComm", "FlowData", "FlowMetrics", "FlowModels", "FlowNN",
+        "FlowTensor", "TestSupport",
       ]),
     .testTarget(
       name: "EndToEndTests",

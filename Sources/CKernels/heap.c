@@ -11,3 +11,9 @@ void lf_keep_heap(void) {
   mallopt(M_TOP_PAD, 16 << 20);
 #endif
 }
+
+void lf_trim_heap(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}

@@ -18,21 +18,37 @@ public struct KernelDistance: Equatable, Sendable {
   public init(
     real: Tensor, fake: Tensor, subsets: Int = 100, subsetSize: Int = 1_000, seed: UInt64 = 0
   ) {
+    self.init(
+      discrepancies: (0..<subsets).map {
+        Self.discrepancy(ofSubset: $0, real: real, fake: fake, subsetSize: subsetSize, seed: seed)
+      })
+  }
+
+  /// - Parameter discrepancies: of all subsets, in their order.
+  public init(discrepancies: [Double]) {
+    precondition(!discrepancies.isEmpty, "a kernel distance without subsets")
+    let count = Double(discrepancies.count)
+    let mean = discrepancies.reduce(0, +) / count
+    self.mean = mean
+    deviation =
+      (discrepancies.reduce(0.0) { $0 + ($1 - mean) * ($1 - mean) } / count).squareRoot()
+    standardError = deviation / count.squareRoot()
+  }
+
+  /// The squared discrepancy of one subset, a function of its number and the arguments alone.
+  ///
+  /// - Parameters: as those of `init(real:fake:subsets:subsetSize:seed:)`.
+  public static func discrepancy(
+    ofSubset subset: Int, real: Tensor, fake: Tensor, subsetSize: Int, seed: UInt64
+  ) -> Double {
     precondition(
       real.shape.rank == 2 && fake.shape.rank == 2 && real.shape[1] == fake.shape[1]
-        && subsets >= 1 && subsetSize >= 2 && subsetSize <= min(real.shape[0], fake.shape[0]),
-      "kernel distance of \(real.shape) and \(fake.shape) over \(subsets) subsets of \(subsetSize)")
-    let values = (0..<subsets).map { subset in
-      let x = drawnRows(real, subsetSize, Philox(seed: seed, stream: .resample, index: 2 * subset))
-      let y = drawnRows(
-        fake, subsetSize, Philox(seed: seed, stream: .resample, index: 2 * subset + 1))
-      return unbiasedDiscrepancy(x, y, count: subsetSize, dimension: real.shape[1])
-    }
-    let count = Double(subsets)
-    let mean = values.reduce(0, +) / count
-    self.mean = mean
-    deviation = (values.reduce(0.0) { $0 + ($1 - mean) * ($1 - mean) } / count).squareRoot()
-    standardError = deviation / count.squareRoot()
+        && subsetSize >= 2 && subsetSize <= min(real.shape[0], fake.shape[0]),
+      "kernel distance of \(real.shape) and \(fake.shape) over subsets of \(subsetSize)")
+    let x = drawnRows(real, subsetSize, Philox(seed: seed, stream: .resample, index: 2 * subset))
+    let y = drawnRows(
+      fake, subsetSize, Philox(seed: seed, stream: .resample, index: 2 * subset + 1))
+    return unbiasedDiscrepancy(x, y, count: subsetSize, dimension: real.shape[1])
   }
 }
 

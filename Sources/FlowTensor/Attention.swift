@@ -75,8 +75,12 @@ private struct AttentionPlan {
   let headStride: Int
 
   var scale: Float { 1 / Float(d).squareRoot() }
-  /// Queries whose scores exist at once.
-  var block: Int { max(1, min(t, 262_144 / max(1, s))) }
+  /// Queries whose scores exist at once: 1 MiB of scores, but over long sequences as many as it
+  /// takes that the product, not the reading of all keys for every block, is what costs.
+  var block: Int {
+    let least = s > 4096 ? max(64, min(256, d / 2)) : 1
+    return max(1, min(t, max(least, 262_144 / max(1, s))))
+  }
   var pairs: Int { b * heads }
 
   /// Runs `body` for each (sample, head), over the threads if there are enough of them; otherwise

@@ -24,8 +24,9 @@ public struct Padding: Hashable, Sendable, CustomStringConvertible {
 
 /// 2-D cross-correlation, channels last.
 ///
-/// Computed by oneDNN on channels-last activations in both directions; a 1×1 kernel of stride 1 is
-/// a matrix product. Equal shapes and threads give equal bits.
+/// Computed by oneDNN in both directions, on channels-last activations or, where
+/// `ActivationBlocking` suits, on blocks of channels; a 1×1 kernel of stride 1 is a matrix product.
+/// Equal shapes and threads give equal bits.
 ///
 /// - Parameters:
 ///   - x: [B, H, W, Cin]
@@ -91,14 +92,7 @@ extension Kernel {
     _ bias: UnsafeMutablePointer<Float>?, into y: UnsafeMutablePointer<Float>, beta: Float = 0
   ) {
     let plan = ConvolutionPlan.cached(g, .forward(bias: bias != nil, adding: beta != 0))
-    let weights = plan.packed(w)
-    var arguments: [OneDNNPrimitive.Argument] = [
-      (DNNL_ARG_SRC, plan.input, x), (DNNL_ARG_WEIGHTS, plan.packedWeights, weights.base),
-      (DNNL_ARG_DST, plan.output, y),
-    ]
-    if let bias { arguments.append((DNNL_ARG_BIAS, plan.bias, bias)) }
-    plan.primitive(arguments)
-    withExtendedLifetime(weights) {}
+    plan.forward(x, plan.packed(w), bias, into: y)
   }
 
   /// dx = beta·dx + dy ⋆ wᵀ.

@@ -56,9 +56,10 @@ final class ConvolutionPlan: @unchecked Sendable {
 
   let geometry: ConvolutionGeometry
   let primitive: OneDNNPrimitive
-  /// Activations of the input's extents, [B, H, W, Cin] in memory.
+  /// Activations of the input's extents as the primitive reads them: [B, H, W, Cin] in memory, or
+  /// in blocks of channels.
   let input: OneDNNLayout
-  /// Activations of the output's extents, [B, H', W', Cout] in memory.
+  /// Activations of the output's extents likewise, [B, H', W', Cout].
   let output: OneDNNLayout
   /// [out, in, kh, kw] as PyTorch stores it.
   let plainWeights: OneDNNLayout
@@ -67,11 +68,17 @@ final class ConvolutionPlan: @unchecked Sendable {
   let bias: OneDNNLayout
   private let pack: OneDNNPrimitive
   private let unpack: [OneDNNPrimitive]
+  /// The way into and out of blocks of channels, where the primitive works on them.
+  private let blocking: ActivationBlocking?
 
   private init(_ g: ConvolutionGeometry, _ pass: Pass) {
     geometry = g
-    input = OneDNNLayout([g.batch, g.inChannels, g.height, g.width], dnnl_nhwc)
-    output = OneDNNLayout([g.batch, g.outChannels, g.outHeight, g.outWidth], dnnl_nhwc)
+    let plainInput = OneDNNLayout([g.batch, g.inChannels, g.height, g.width], dnnl_nhwc)
+    let plainOutput = OneDNNLayout([g.batch, g.outChannels, g.outHeight, g.outWidth], dnnl_nhwc)
+    blocking = pass.blocks(g)
+      ? ActivationBlocking(plainInput, plainOutput, adding: pass.adds, "\(g)") : nil
+    input = blocking?.input ?? plainInput
+    output = blocking?.output ?? plainOutput
     let extents = [g.outChannels, g.inChannels, g.kernelHeight, g.kernelWidth]
     plainWeights = OneDNNLayout(extents, dnnl_oihw)
     bias = OneDNNLayout([g.outChannels], dnnl_a)
@@ -85,6 +92,23 @@ final class ConvolutionPlan: @unchecked Sendable {
     let (packed, plain) = (packedWeights, plainWeights)
     unpack = pass.givesWeights
       ? [0, 1].map { OneDNNPrimitive(reorder: packed, to: plain, beta: $0, "\(g)") } : []
+  }
+
+  /// y = x ⋆ w + b, or y += x ⋆ w + b in a plan that adds; activations channels last.
+  func forward(
+    _ x: UnsafeMutablePointer<Float>, _ packed: Storage, _ bias: UnsafeMutablePointer<Float>?,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    func run(_ x: UnsafeMutablePointer<Float>, _ y: UnsafeMutablePointer<Float>) {
+      var arguments: [OneDNNPrimitive.Argument] = [
+        (DNNL_ARG_SRC, input, x), (DNNL_ARG_WEIGHTS, packedWeights, packed.base),
+        (DNNL_ARG_DST, output, y),
+      ]
+      if let bias { arguments.append((DNNL_ARG_BIAS, self.bias, bias)) }
+      primitive(arguments)
+    }
+    if let blocking { blocking.convert(x, into: y, run) } else { run(x, y) }
+    withExtendedLifetime(packed) {}
   }
 
   /// `weights` in the primitive's own layout.
@@ -126,7 +150,9 @@ final class ConvolutionPlan: @unchecked Sendable {
         dnnl_convolution_forward_desc_init(
           &forward, pass.kind, dnnl_convolution_direct, &src, &wei, bia, &dst, strides, before,
           after), "\(g)")
-      if case .forward(_, let adding) = pass {
+      if case .forward = pass {
+        // On blocks of channels the way back adds.
+        let adding = pass.adds && !pass.blocks(g)
         return compile(&forward, OneDNNAttributes(summing: adding), nil, g)
       }
       if case .inference(let rectified) = pass {
@@ -160,6 +186,14 @@ final class ConvolutionPlan: @unchecked Sendable {
 extension ConvolutionPlan.Pass {
   fileprivate var givesWeights: Bool {
     if case .backwardWeights = self { true } else { false }
+  }
+
+  fileprivate var adds: Bool {
+    if case .forward(_, adding: true) = self { true } else { false }
+  }
+
+  fileprivate func blocks(_ g: ConvolutionGeometry) -> Bool {
+    if case .forward = self { ActivationBlocking.suits(g) } else { false }
   }
 
   fileprivate var kind: dnnl_prop_kind_t {

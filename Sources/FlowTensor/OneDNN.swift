@@ -45,6 +45,13 @@ struct OneDNNLayout {
     descriptor = found.pointee
   }
 
+  /// In oneDNN's logical order.
+  var extents: [Int] {
+    withUnsafeBytes(of: descriptor.dims) { dims in
+      (0..<Int(descriptor.ndims)).map { Int(dims.load(fromByteOffset: 8 * $0, as: Int64.self)) }
+    }
+  }
+
   /// Elements to allocate, padding of blocked layouts included.
   var count: Int {
     withUnsafePointer(to: descriptor) { dnnl_memory_desc_get_size($0) } / MemoryLayout<Float>.stride

@@ -128,6 +128,12 @@ struct TrainingCommand: Sendable, CustomTestStringConvertible {
         --use_grad_checkpointing
         """),
     .init(
+      preset: "celeba256-inpainting", script: "downstream_tasks/train_flow_latent_inpainting.py",
+      options: """
+        --dataset celeba_256 --batch_size 64 --num_epoch 500 --lr 5e-5 --num_in_channels 9
+        --ch_mult 1 2 3 4 --attn_resolution 16 8 --num_process_per_node 2
+        """),
+    .init(
       preset: "celeba256-semantic", script: "downstream_tasks/train_flow_latent_semantic_syn.py",
       options: """
         --dataset celeba_256 --batch_size 64 --num_epoch 175 --lr 5e-5 --num_in_channels 8

@@ -65,6 +65,10 @@ struct Preset: Sendable, CustomTestStringConvertible {
     .init(
       file: "lfm/imagenet256-dit-b2", parameters: 130_500_112, constants: 196_608, short: "131 M",
       narrow: dit, side: 8),
+    // church256-adm with five more channels in: 5·256·3·3 weights.
+    .init(
+      file: "lfm/celeba256-inpainting", parameters: 356_065_028 + 11_520, short: "356 M",
+      narrow: ["model.channels=32"], side: 8),
     .init(
       file: "fmboost/upscale-64-128", parameters: 305_806_340, short: "306 M",
       narrow: ["model.channels=32"], side: 8),

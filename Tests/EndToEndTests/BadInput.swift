@@ -28,7 +28,8 @@ struct BadInput: Sendable, CustomTestStringConvertible {
   }
 
   static let all =
-    configurations + runFolders + caches + pictures + sampling + references + disks + labelMaps
+    configurations + runFolders + caches + pictures + sampling + upscaling + references + disks
+    + labelMaps
 }
 
 private let fixtures = "\(Workshop.repository)/Tests/Fixtures/files"

@@ -119,7 +119,7 @@ let launchEnvironment = [
 
 private let threadedCommands: Set<String> = [
   "train", "encode", "sample", "evaluate", "statistics", "sweep", "bound",
-  "verify", "synthesize", "validate",
+  "verify", "validate", "upscale", "inpaint", "evaluate-inpainting", "synthesize",
 ]
 
 /// Runs the built `latentflow`; the arguments get `--threads 1` where the command takes it.

@@ -37,11 +37,13 @@ import Testing
       let files = try FileManager.default.subpathsOfDirectory(atPath: "\(folder)/a")
       #expect(files.filter { $0.contains(".") }.count == 12)
       for file in files where file.contains(".") {
-        #expect(try sha256Hex(ofFile: "\(folder)/a/\(file)")
-          == sha256Hex(ofFile: "\(folder)/b/\(file)"), "\(file)")
+        #expect(
+          try sha256Hex(ofFile: "\(folder)/a/\(file)")
+            == sha256Hex(ofFile: "\(folder)/b/\(file)"), "\(file)")
       }
-      #expect(try ImageFolder("\(folder)/a").fingerprint()
-        == ImageFolder("\(folder)/b").fingerprint())
+      #expect(
+        try ImageFolder("\(folder)/a").fingerprint()
+          == ImageFolder("\(folder)/b").fingerprint())
     }
   }
 
@@ -67,6 +69,35 @@ import Testing
       let small = try userError { try writeShapes(to: "\(folder)/s", count: 1, size: 8, seed: 0) }
       #expect(small.status == .usage && small.subject == "--size")
       #expect(!FileManager.default.fileExists(atPath: "\(folder)/s"))
+    }
+  }
+
+  @Test func theFolderHasTheSetsOwnMaps() throws {
+    try withTemporaryFolder { folder in
+      try writeShapes(to: "\(folder)/set", count: 4, size: 32, seed: 7)
+      let (set, read) = (
+        ShapesDataset(size: 32, seed: 7, count: 4), try ImageFolder("\(folder)/set")
+      )
+      #expect(read.mapClasses == 17)
+      for i in 0..<4 { #expect(try read.map(i) == set.mask(i)) }
+      let fitted = try PreparedImages(read, fit: .centerCrop(16)).map(2)
+      #expect(
+        fitted == set.mask(2).fitted(.centerCrop(16), image: ImageSize(width: 32, height: 32)))
+
+      let file = "\(folder)/set/masks/000001.png"
+      for (map, found) in [
+        (LabelMap(width: 8, height: 8, labels: [UInt8](repeating: 1, count: 64)), "a map of 8×8"),
+        (LabelMap(width: 32, height: 32, labels: [UInt8](repeating: 17, count: 1024)), "label 17"),
+      ] {
+        try map.writePNG(to: file)
+        let error = try userError { _ = try read.map(1) }
+        #expect(error.status == .badData && error.subject == file && error.found == found)
+      }
+      try FileManager.default.removeItem(atPath: file)
+      #expect(try userError { _ = try read.map(1) }.status == .missingInput)
+      // A folder that describes nothing has none.
+      let plain = try ImageFolder("\(folder)/set/images")
+      #expect(try plain.mapClasses == nil && plain.map(0) == nil)
     }
   }
 

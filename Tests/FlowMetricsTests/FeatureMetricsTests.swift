@@ -49,26 +49,24 @@ struct FeatureMetricsTests {
   func radii() {
     let count = 1_500
     let places = (0..<count).map { i in Double(i) + Double(i * i) / 4_096 }
-    let line = Tensor([count, 1], places.map { Float($0) })
-    let whole = FeatureManifold.squaredRadii(of: line, neighbor: 2, rows: 0..<count)
+    let line = FeaturePoints(Tensor([count, 1], places.map { Float($0) }))
+    let whole = line.squaredRadii(neighbor: 2, rows: 0..<count)
     for i in stride(from: 0, to: count, by: 37) {
       let others = places.indices.filter { $0 != i }.map { abs(places[$0] - places[i]) }.sorted()
       #expect(abs(whole[i] - others[1] * others[1]) < 2, "\(i)")  // float32 squares of 2,000
     }
-    let parts = [0..<1_024, 1_024..<count].flatMap {
-      FeatureManifold.squaredRadii(of: line, neighbor: 2, rows: $0)
-    }
+    #expect(line.blocks == [0..<1_024, 1_024..<count])
+    let parts = line.blocks.flatMap { line.squaredRadii(neighbor: 2, rows: $0) }
     #expect((parts == whole) as Bool)
-
   }
 
   /// Whole numbers, whose products float32 holds exactly.
   @Test("balls of any block hold what lies in them")
   func balls() {
-    let line = Tensor([1_500, 1], (0..<1_500).map { Float(8 * $0) })
+    let line = FeaturePoints(Tensor([1_500, 1], (0..<1_500).map { Float(8 * $0) }))
     let manifold = FeatureManifold(line, squaredRadii: [Double](repeating: 9, count: 1_500))
     let queries = Tensor([4, 1], [-3, -4, 9_603, 9_604])
-    #expect(manifold.contains(queries) == [true, false, true, false])
+    #expect(manifold.contains(FeaturePoints(queries)) == [true, false, true, false])
   }
 
   @Test("the SVM finds the minimum, P-IDS and U-IDS count its errors")
@@ -84,6 +82,26 @@ struct FeatureMetricsTests {
 
     let found = InceptionDiscrimination(real: x, fake: y)
     #expect(found.unpaired == 0.3625 && found.paired == 0.4)
+  }
+
+  @Test("P-IDS compares each image with its own completion, some of them by the machine of all")
+  func pairs() {
+    // Reals at 1 … 4, fakes below all but the last real: only pair 0 has a fake above its real.
+    let real = Tensor([4, 1], [1, 2, 3, 4])
+    let fake = Tensor([4, 1], [1.5, 0, -1, -2])
+    let found = InceptionDiscrimination(real: real, fake: fake)
+    #expect(found.outcomes.map(\.fakeWins) == [true, false, false, false])
+    #expect(
+      found.paired == 0.25 && found.paired(among: [0]) == 1 && found.paired(among: [1, 2]) == 0)
+    // In another order of the fakes, a figure of other pairs.
+    let shifted = InceptionDiscrimination(real: real, fake: Tensor([4, 1], [0, 1.5, -1, -2]))
+    #expect(shifted.paired == 0 && shifted.unpaired == found.unpaired)
+    let wrong = found.outcomes.reduce(0) { $0 + $1.wrong }
+    #expect(wrong > 0 && found.unpaired == Double(wrong) / 8)
+    #expect(found.unpaired(among: [3]) == Double(found.outcomes[3].wrong) / 2)
+    // Equal images: nobody can tell them apart, and no fake looks more real.
+    let same = InceptionDiscrimination(real: real, fake: real)
+    #expect(same.paired == 0 && same.unpaired == 0.5)
   }
 
   @Test("an SVM between two separable sets puts each on its side")

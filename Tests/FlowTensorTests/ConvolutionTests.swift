@@ -28,6 +28,15 @@ struct ConvolutionRow: CustomTestStringConvertible, Sendable {
     ConvolutionRow(kernel: 2, padding: Padding(top: 2, left: 0, bottom: 1, right: 2)),
   ]
 
+  /// Wide enough for blocks of channels, both ways; central differences would take seconds.
+  static let wide = [
+    ConvolutionRow(inputs: 64, outputs: 80),
+    ConvolutionRow(
+      inputs: 80, outputs: 64, kernel: 2, padding: Padding(top: 1, left: 0, bottom: 0, right: 1),
+      bias: false),
+    ConvolutionRow(inputs: 64, outputs: 64, stride: 2),
+  ]
+
   var testDescription: String {
     "[\(batch), \(height), \(width), \(inputs)] by \(outputs)×\(kernel)×\(kernel), stride "
       + "\(stride), \(padding)\(bias ? ", bias" : "")"
@@ -78,7 +87,7 @@ struct ConvolutionRow: CustomTestStringConvertible, Sendable {
 
 @Suite("Convolution", .serialized)
 struct ConvolutionTests {
-  @Test("equals its definition", arguments: ConvolutionRow.all)
+  @Test("equals its definition", arguments: ConvolutionRow.all + ConvolutionRow.wide)
   func definition(_ row: ConvolutionRow) {
     let tensors = row.tensors
     let (shape, values) = row.definition(tensors)
@@ -94,7 +103,7 @@ struct ConvolutionTests {
     }
   }
 
-  @Test("contributions of two uses add up", arguments: ConvolutionRow.all)
+  @Test("contributions of two uses add up", arguments: ConvolutionRow.all + ConvolutionRow.wide)
   func twoUses(_ row: ConvolutionRow) {
     let gradients = [1, 2].map { uses in
       let tape = Tape()

@@ -22,9 +22,6 @@ struct ReplayNetworksTests {
       ("M_lfm_sample_adm_recipe", 16), ("N_train_lfm_adm_recipe", 12),
     ])
   func cases(_ name: String, _ count: Int) throws {
-    // 26 evaluations where the reference makes 20: the first step's error estimate is round-off,
-    // twice the reference's here, and sets the second step's length.
-    let gap = name == "M_lfm_sample_adm_recipe" ? "dopri5.nfe" : nil
-    try expect(replay(try fixture(name)), count: count, gap: gap)
+    try expect(replay(try fixture(name)), count: count)
   }
 }

@@ -53,6 +53,8 @@ void lf_row_dots(const float *a, const float *b, float *out, size_t rows, size_t
 
 // heap.c: the heap grows by 16 MiB at a time, keeps what is freed, and holds blocks up to 32 MiB.
 void lf_keep_heap(void);
+// Gives the heap's free memory back to the system.
+void lf_trim_heap(void);
 
 #include "ckernels_attention.h"
 #include "ckernels_convolution.h"

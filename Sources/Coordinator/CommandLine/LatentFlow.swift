@@ -20,13 +20,13 @@ public struct LatentFlow: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self, TrainCommand.self,
-      SampleCommand.self, ValidateCommand.self, EvaluateCommand.self, StatisticsCommand.self,
-      CompareCommand.self,
+      DatasetCommand.self, TrainAutoencoderCommand.self, EncodeCommand.self,
+      ReconstructCommand.self, TrainCommand.self, SampleCommand.self, UpscaleCommand.self,
+      InpaintCommand.self, SynthesizeCommand.self, EvaluateCommand.self, ValidateCommand.self,
+      EvaluateInpaintingCommand.self, StatisticsCommand.self, CompareCommand.self,
       SweepCommand.self, BoundCommand.self, InspectCommand.self, VerifyCommand.self,
-      ConvertCommand.self, DebugCommand.self,
-      SynthesizeCommand.self,
-      BenchCommand.self, ConfigCommand.self, ImportConfigCommand.self,
+      ConvertCommand.self, DebugCommand.self, BenchCommand.self, ConfigCommand.self,
+      ImportConfigCommand.self,
     ])
 
   public init() {}

@@ -8,6 +8,8 @@ struct TextTable {
 
   mutating func append(_ cells: String...) { rows.append(cells) }
 
+  mutating func append(_ cells: [String]) { rows.append(cells) }
+
   /// A line for each row, two spaces between columns.
   func text(indent: Int = 0) -> String {
     let columns = rows.map(\.count).max() ?? 0

@@ -17,7 +17,9 @@ struct BenchCommand: ParsableCommand {
       Example:
         latentflow bench dit --model DiT-S/2 --threads 2
       """,
-    subcommands: [DiT.self, InceptionBenchCommand.self, BenchDataCommand.self])
+    subcommands: [
+      DiT.self, InceptionBenchCommand.self, BenchDataCommand.self, LargeImageBenchCommand.self,
+    ])
 
   struct DiT: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -17,7 +17,8 @@ struct DatasetCommand: ParsableCommand {
       """,
     subcommands: [
       Shapes.self, DatasetInfoCommand.self, DatasetPreviewCommand.self, DatasetSplitCommand.self,
-      DatasetPackCommand.self, DatasetLatentsCommand.self, JudgeCommand.self,
+      DatasetPackCommand.self, DatasetLatentsCommand.self, DatasetMasksCommand.self,
+      JudgeCommand.self,
     ])
 
   struct Shapes: ParsableCommand {

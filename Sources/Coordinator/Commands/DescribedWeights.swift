@@ -3,19 +3,25 @@ import FlowData
 import Foundation
 import Worker
 
-/// A weights file, and what its network is: from its own header, from an argument file of LFM, or,
-/// where nothing says it, from its keys and shapes.
+/// A weights file, and what its network is: from its own header, from an argument file of LFM or a
+/// YAML file of FMBoost, or, where nothing says it, from its keys and shapes.
 struct DescribedWeights {
+  /// What says what the network is.
+  enum Origin { case header, configuration, recognition }
+
   let file: any TensorSource
   let header: ModelFileHeader
   let config: RunConfig
   let specification: NetworkSpecification
+  let origin: Origin
   private(set) var sampling: ImportedSampling?
   private(set) var warnings: [String] = []
 
   /// - Parameters:
-  ///   - path: a run folder, a checkpoint folder, a weights file, or an argument file of LFM.
-  ///   - weights: of an argument file, where they are not where it says.
+  ///   - path: a run folder, a checkpoint folder, a weights file, an argument file of LFM, or a
+  ///     configuration of FMBoost.
+  ///   - weights: of an argument file, where they are not where it says; of a configuration of
+  ///     FMBoost, which does not name them.
   ///   - autoencoder: of a weights file without a header.
   static func open(
     _ path: String, averaged: Bool, weights: String?, autoencoder: String?
@@ -23,6 +29,9 @@ struct DescribedWeights {
     if let text = LFMArgumentFile.text(at: path) {
       let run = try LFMImport.run(LFMArgumentFile(text: text, name: path), name: path)
       return try DescribedWeights(run, path, weights)
+    }
+    if isYAML(path), FMBoostImport.isOne(try ConfigDocument(file: path)) {
+      return try DescribedWeights(FMBoostImport.run(path, words: []), path, weights)
     }
     if let weights {
       throw UserError(
@@ -42,6 +51,7 @@ struct DescribedWeights {
   /// Weights of a run.
   private init(_ file: any TensorSource) throws {
     self.file = file
+    origin = .header
     header = try ModelFileHeader(of: file)
     config = try RunConfig(ConfigDocument(text: header.config, name: file.path))
     specification = try config.model.specification(latentShape: header.latentShape)
@@ -60,11 +70,13 @@ struct DescribedWeights {
     }
     if case .dit(let dit) = network.specification, dit.learnsSigma {
       throw UserError(
-        .badData, file.path, found: "a DiT of \(dit.outputChannels) output channels for "
+        .badData, file.path,
+        found: "a DiT of \(dit.outputChannels) output channels for "
           + "\(dit.channels): a diffusion model that learns its variance",
         expected: "the velocity of a flow")
     }
     self.file = file
+    origin = .recognition
     specification = network.specification
     config = RunConfig(weightsOf: specification, autoencoder: autoencoder)
     header = ModelFileHeader(weightsOf: config, specification)
@@ -76,19 +88,29 @@ struct DescribedWeights {
     ]
   }
 
-  /// The network of an argument file.
+  /// The network of another system's configuration.
   private init(_ run: ImportedRun, _ path: String, _ weights: String?) throws {
-    let named = run.weights ?? ""
+    guard let named = weights ?? run.weights else {
+      throw UserError(
+        .usage, path, found: "a configuration that does not name its weights",
+        expected: "--weights FILE")
+    }
     // LFM's scripts run in the folder above that of the argument files.
-    let places = weights.map { [$0] } ?? [named, "\(parentFolder(of: path))/../\(named)"]
+    let places = weights == nil ? [named, "\(parentFolder(of: path))/../\(named)"] : [named]
     guard let place = places.first(where: FileManager.default.fileExists(atPath:)) else {
       throw UserError(
-        .missingInput, places[0], found: "no such file", expected: "the weights of \(path)",
+        .missingInput, named, found: "no such file", expected: "the weights of \(path)",
         advice: "name them with --weights FILE")
     }
+    guard let shape = run.config.data.latentShape else {
+      throw UserError(
+        .config, path, at: "model.params.high_res_size", found: "nothing",
+        expected: "the side in pixels of the pictures of training")
+    }
     file = try TensorFile.open(place)
+    origin = .configuration
     config = run.config
-    specification = try config.model.specification(latentShape: run.config.data.latentShape!)
+    specification = try config.model.specification(latentShape: shape)
     header = ModelFileHeader(weightsOf: config, specification)
     sampling = run.sampling
   }
@@ -114,6 +136,8 @@ extension RunConfig {
     self.init()
     model = ModelConfig(specification)
     data.latentShape = specification.latentShape
+    // A latent and a mask beside the state.
+    if model.contextChannels == specification.latentShape[2] + 1 { inpainting = InpaintingConfig() }
     if specification.latentShape[2] == 3, autoencoder == nil {
       firstStage.stage = .identity
       firstStage.scale = .factor(1)

@@ -86,15 +86,19 @@ struct EvaluateCommand: ParsableCommand {
       FeatureRun(extractor, patches: work.patches, sampler, judging.pixels),
       folder: "\(places.items)/\(key)", itemSize: plan.itemSize, count: count, "samples",
       pictures: folder)
+    let found = try job.communicator.together {
+      try done.rows?.features(dimension: extractor.dimension)
+    }
+    let compared = try ComparedFigures(
+      figures, real: known?.features, fake: found?.features, seed: plan.seed, job.communicator)
     try job.communicator.together {
-      guard let rows = done.rows, let known else { return }
-      let (features, evaluations) = try rows.features(dimension: extractor.dimension)
+      guard let rows = done.rows, let known, let (features, evaluations) = found else { return }
       let compute = FigureComputation(
         extractor: extractor, patches: work.patches, options: figures, reference: known,
         itemRows: rows.itemRows, seed: plan.seed)
       let each = work.patches?.perImage ?? 1
       let report = EvaluationReport(
-        figures: try compute(features),
+        figures: try compute(features, compared),
         provenance: Provenance(
           loaded, plan, evaluations: (0..<count).map { evaluations[$0 * each] }, judging.pixels,
           work, known, trained: sampling.drawing.noEma, seconds: done.seconds,

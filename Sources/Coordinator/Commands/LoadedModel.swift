@@ -39,7 +39,10 @@ struct LoadedModel {
     firstStage = try LoadedModel.firstStage(header, autoencoder)
   }
 
-  private static func firstStage(
+  /// The first stage that a model was trained with.
+  ///
+  /// - Parameter moved: another place of it.
+  static func firstStage(
     _ header: ModelFileHeader, _ moved: String?
   ) throws -> FirstStage {
     if header.firstStageHash == FirstStage.identityHash { return .identity }
@@ -65,12 +68,14 @@ struct LoadedModel {
 enum ModelTask: String {
   case generation = "samples from noise"
   case upsampling = "up-sampling"
+  case inpainting
   case semantic = "drawing after label maps"
 
   var command: String {
     switch self {
     case .generation: "sample"
     case .upsampling: "upscale"
+    case .inpainting: "inpaint"
     case .semantic: "synthesize"
     }
   }
@@ -78,6 +83,7 @@ enum ModelTask: String {
 
 extension RunConfig {
   var task: ModelTask {
+    if inpainting != nil { return .inpainting }
     if semantic != nil { return .semantic }
     return coupling.upsampling == nil ? .generation : .upsampling
   }

@@ -80,7 +80,8 @@ struct DrawOptions: ParsableArguments {
       return label
     }
     return .cycle(numbers)
-  }}
+  }
+}
 
 /// How samples are drawn: what `sample` and `evaluate` share.
 struct SamplingOptions: ParsableArguments {

@@ -102,7 +102,8 @@ extension RunConfig {
     return ModelFileHeader(
       config: yaml, latentShape: data.description.latentShape, scale: data.scale, step: step,
       classNames: data.description.classNames, firstStage: stage,
-      firstStageHash: data.description.autoencoderHash)
+      firstStageHash: data.description.autoencoderHash,
+      lowShape: coupling.upsampling == nil ? nil : data.description.lowResolution?.latentShape)
   }
 }
 

@@ -4,6 +4,8 @@ public indirect enum ConfigTree: Sendable, Equatable {
   case value(String)
   case list([String])
   case section([Field])
+  /// A list of sections.
+  case sections([ConfigTree])
 
   public struct Field: Sendable, Equatable {
     public var key: String
@@ -17,15 +19,23 @@ public indirect enum ConfigTree: Sendable, Equatable {
     case .list(let items): [(prefix, "[" + items.joined(separator: ", ") + "]")]
     case .section(let fields):
       fields.flatMap { $0.tree.leaves(under: prefix.isEmpty ? $0.key : "\(prefix).\($0.key)") }
+    case .sections(let items):
+      items.enumerated().flatMap { i, item in item.leaves(under: "\(prefix).\(i)") }
     }
   }
 
   /// YAML, block style, two spaces an indent, lists on one line.
   public func yaml(indent: String = "") -> String {
-    guard case .section(let fields) = self else { return leaves()[0].text + "\n" }
+    guard case .section(let fields) = self else { return (leaves().first?.text ?? "[]") + "\n" }
     return fields.map { field in
       if case .section = field.tree {
         return "\(indent)\(field.key):\n" + field.tree.yaml(indent: indent + "  ")
+      }
+      if case .sections(let items) = field.tree, !items.isEmpty {
+        let lines = items.map { item in
+          "\(indent)  - " + item.yaml(indent: indent + "    ").drop { $0 == " " }
+        }
+        return "\(indent)\(field.key):\n" + lines.joined()
       }
       return "\(indent)\(field.key): " + field.tree.yaml()
     }.joined()

@@ -215,6 +215,29 @@ public final class FieldBinder {
     value = section
   }
 
+  /// A list of sections; each is bound anew.
+  public func sections<S: ConfigSection>(_ key: String, _ values: inout [S]) throws {
+    if let entry = look(key) {
+      let found = try items(entry, key, "a list of sections")
+      values = try found.enumerated().map { i, node in
+        guard case .mapping = node.content else {
+          throw mismatch(node, "\(key).\(i)", "a section of named fields")
+        }
+        session.known.append(name(of: "\(key).\(i)"))
+        var section = S()
+        try section.bind(FieldBinder(node, prefix: name(of: "\(key).\(i)"), session: session))
+        return section
+      }
+    }
+    let trees = try values.map { value in
+      var copy = value
+      let writer = FieldBinder(nil)
+      try copy.bind(writer)
+      return writer.tree
+    }
+    write(key, .sections(trees))
+  }
+
   /// Declares fields that would apply under another choice, so that the message can say so;
   /// null is accepted for them.
   public func inapplicable(_ keys: String..., because reason: String) {

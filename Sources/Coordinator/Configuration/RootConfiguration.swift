@@ -61,6 +61,11 @@ extension RootConfiguration {
   private func rejectUnknownKeys(
     of node: ConfigNode, under prefix: String, _ session: FieldBinder.Session
   ) throws {
+    if case .sequence(let items) = node.content {
+      for (i, item) in items.enumerated() {
+        try rejectUnknownKeys(of: item, under: "\(prefix).\(i)", session)
+      }
+    }
     guard case .mapping(let entries) = node.content else { return }
     let known = Set(session.known)
     for entry in entries {

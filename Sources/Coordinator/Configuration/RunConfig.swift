@@ -8,6 +8,8 @@ public struct RunConfig: RootConfiguration {
   public var firstStage = FirstStageConfig()
   public var data = DataConfig()
   public var coupling = CouplingConfig()
+  /// nil: pictures are drawn, not completed.
+  public var inpainting: InpaintingConfig?
   /// nil: pictures are not drawn after label maps.
   public var semantic: SemanticConfig?
   public var path = PathConfig()
@@ -33,6 +35,9 @@ public struct RunConfig: RootConfiguration {
     // Not written where it says nothing: the resolved file of a run from noise stays what it was.
     if fields.isSet("coupling") || coupling != CouplingConfig() {
       try fields.section("coupling", &coupling)
+    }
+    if fields.isSet("inpainting") || inpainting != nil {
+      try fields.section("inpainting", &inpainting)
     }
     if fields.isSet("semantic") || semantic != nil {
       try fields.section("semantic", &semantic)
@@ -63,6 +68,7 @@ public struct RunConfig: RootConfiguration {
     try training.validate(check)
     try evaluation.validate(check, model, firstStage)
     try coupling.validate(check, training)
+    try inpainting?.validate(check, self)
     try semantic?.validate(check, self)
     try validation.validate(check, coupling, firstStage)
     try check.that(

@@ -135,7 +135,7 @@ struct FeatureWork {
     let begin = clock.now
     var computed = 0
     try features.run(
-      into: rows, items: items, job.communicator, sendsPictures: pictures != nil,
+      into: rows, items: items, job.communicator, sending: 0..<(pictures == nil ? 0 : count),
       picture: { try pictures?.write($1, index: $0) }
     ) { progress in
       computed = progress.byRank.reduce(0, +)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Diagnostics
+import FlowComm
 import FlowMetrics
 import FlowTensor
 import Worker
@@ -82,6 +83,32 @@ struct FigureOptions: ParsableArguments {
   }
 }
 
+/// Figures that the ranks compute together, because they compare all samples with all real images.
+struct ComparedFigures {
+  var kernel: (distance: KernelDistance, subset: Int)?
+  var manifolds: PrecisionRecall?
+
+  /// Collective: those that were asked for.
+  ///
+  /// - Parameter real, fake: features, on rank 0; nil elsewhere.
+  init(
+    _ options: FigureOptions, real: Tensor?, fake: Tensor?, seed: UInt64,
+    _ communicator: any Communicator
+  ) throws {
+    let kinds = try options.kinds()
+    guard kinds.contains(where: \.needsRealFeatures) else { return }
+    let comparison = try FeatureComparison(real: real, fake: fake, communicator)
+    if kinds.contains(.kid) {
+      let size =
+        options.kidSubset ?? min(FigureOptions.standardSubset, comparison.fewest)
+      kernel = (try comparison.kernelDistance(subsetSize: size, seed: seed), size)
+    }
+    if kinds.contains(.precisionRecall) {
+      manifolds = try comparison.precisionRecall(neighbor: options.neighbor)
+    }
+  }
+}
+
 /// Computes figures from features on rank 0.
 struct FigureComputation {
   let extractor: FeatureExtractor
@@ -95,18 +122,24 @@ struct FigureComputation {
   /// The name under which the Fréchet distance is reported.
   var distanceName: String { (patches == nil ? "" : "patch-") + extractor.distanceName }
 
-  /// - Parameter features: of the samples in index order, [N, D]
-  func callAsFunction(_ features: Tensor) throws -> [String: EvaluationReport.Figure] {
+  /// - Parameters:
+  ///   - features: of the samples in index order, [N, D]
+  ///   - compared: what the ranks made of them together.
+  func callAsFunction(
+    _ features: Tensor, _ compared: ComparedFigures
+  ) throws -> [String: EvaluationReport.Figure] {
     var figures: [String: EvaluationReport.Figure] = [:]
     let prefix = patches == nil ? "" : "patch-"
     for kind in try options.kinds() {
       switch kind {
       case .frechet: figures[distanceName] = frechet(features)
       case .kid:
-        figures[prefix + (extractor.isInception ? "KID" : "kernel distance")] = kernel(features)
+        guard let (found, size) = compared.kernel else { continue }
+        figures[prefix + (extractor.isInception ? "KID" : "kernel distance")] = .init(
+          value: found.mean, standardError: found.standardError,
+          settings: "100 subsets of \(size), cubic kernel")
       case .precisionRecall:
-        guard let real = reference.features else { continue }
-        let found = PrecisionRecall(real: real, fake: features, neighbor: options.neighbor)
+        guard let found = compared.manifolds else { continue }
         let settings = "neighbour \(options.neighbor)"
         figures[prefix + "precision"] = .init(value: found.precision, settings: settings)
         figures[prefix + "recall"] = .init(value: found.recall, settings: settings)
@@ -126,17 +159,6 @@ struct FigureComputation {
       value: interval.estimate, lower: interval.lower, upper: interval.upper,
       standardError: interval.standardError,
       settings: "95 % interval, bootstrap over items of \(itemRows)")
-  }
-
-  private func kernel(_ features: Tensor) -> EvaluationReport.Figure? {
-    guard let real = reference.features else { return nil }
-    let size =
-      options.kidSubset
-      ?? min(FigureOptions.standardSubset, real.shape[0], features.shape[0])
-    let found = KernelDistance(real: real, fake: features, subsetSize: size, seed: seed)
-    return .init(
-      value: found.mean, standardError: found.standardError,
-      settings: "100 subsets of \(size), cubic kernel")
   }
 
   private func score(_ features: Tensor) -> EvaluationReport.Figure? {

@@ -8,6 +8,8 @@ struct FMBoostImport {
     "model.params.ema_rate": "0.99", "model.params.ema_update_every": "100",
     "model.params.ema_update_after_step": "1000", "model.params.scale_factor": "1.0",
     "model.params.concat_context": "false", "model.params.start_from_noise": "false",
+    "model.params.ca_context": "false", "model.params.noising_step": "-1",
+    "model.params.upsampling_mode": "bilinear",
     "model.params.fm_cfg.params.schedule": "linear",
     "model.params.fm_cfg.params.sigma_min": "0.0", net + "channel_mult": "1 2 3 4",
     net + "conv_resample": "true", net + "dim_head": "64", net + "num_heads": "4",
@@ -19,11 +21,6 @@ struct FMBoostImport {
 
   /// Fields that change nothing, and why; the first whose name begins so is meant.
   private static let others: [(prefix: String, ImportedField.Outcome, String)] = [
-    ("model.params.low_res_size", .unsupported, source),
-    ("model.params.upsampling_mode", .unsupported, source),
-    ("model.params.start_from_noise", .unsupported, source),
-    ("model.params.noising_step", .unsupported, source),
-    ("model.params.ca_context", .unsupported, source),
     ("model.params.high_res_size", .ignored, "FMBoost only prints it"),
     ("model.params.metric_tracker_cfg", .ignored, "figures are evaluate's"),
     ("model.params.n_images_to_vis", .ignored, "see samples.count"),
@@ -39,9 +36,6 @@ struct FMBoostImport {
     ("model.target", .mapped, "model.kind"),
     ("model.params.fm_cfg", .mapped, "path, model"),
   ]
-
-  private static let source =
-    "train starts from noise; the low-resolution source and its context are not a part of it"
 
   /// Options of FMBoost's `train.py`.
   private static let options: [(name: String, hasValue: Bool, ImportedField.Outcome, String)] = [
@@ -102,9 +96,9 @@ struct FMBoostImport {
     return try FMBoostImport(document).run(options)
   }
 
-  private let given: ForeignFields
+  let given: ForeignFields
   private let order: [String]
-  private var result: ImportedRun
+  var result: ImportedRun
 
   private init(_ document: ConfigDocument) throws {
     var values = Self.standards.mapValues {
@@ -129,6 +123,7 @@ struct FMBoostImport {
   {
     var importer = self
     try importer.readNetwork()
+    try importer.readCoupling()
     try importer.readPath()
     try importer.readOptimizer()
     try importer.readTrainer(options)
@@ -177,7 +172,7 @@ struct FMBoostImport {
       throw given.wrong(Self.net + "in_channels", "at least out_channels, \(outputs)")
     }
     unet.contextChannels = inputs - outputs
-    given.note("model.params.concat_context", .mapped, "model.context_channels")
+    if try given.boolean("model.params.ca_context") { unet.crossContextChannels = outputs }
     result.config.model = .efficientUNet(unet)
     try readLatentShape(channels: outputs)
   }

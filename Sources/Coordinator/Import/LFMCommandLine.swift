@@ -21,6 +21,8 @@ struct LFMCommandLine {
   /// Samples rather than trains.
   var isSampling: Bool { script.map { $0.contains("test_flow_latent") } ?? false }
 
+  /// One of the scripts that complete pictures.
+  var isInpainting: Bool { script?.contains("inpainting") ?? false }
   /// One of the scripts that draw after label maps.
   var isSemantic: Bool { script?.contains("semantic") ?? false }
 

@@ -16,14 +16,15 @@ struct LFMImport {
   static func run(_ line: LFMCommandLine, images: Int? = nil) throws -> ImportedRun {
     var standards = LFMOption.all.reduce(into: [:]) { $0[$1.name] = $1.standard }
     if line.isSampling { standards.merge(LFMOption.samplingStandards) { $1 } }
-    // Its semantic synthesis knows the original ADM alone.
-    if line.isSemantic { standards["use_origin_adm"] = "true" }
+    // Its inpainting and its semantic synthesis know the original ADM alone.
+    if line.isInpainting || line.isSemantic { standards["use_origin_adm"] = "true" }
     let subject = line.script ?? "options of LFM"
     let given = fields(line.options, standards: standards, subject: subject)
     var importer = LFMImport(
       given, "\(line.isSampling ? "sampling" : "training") command of LFM",
       processes: line.processes, images: images)
     try importer.read(trains: !line.isSampling, samples: line.isSampling)
+    if line.isInpainting { importer.readInpainting() }
     if line.isSemantic { importer.readSemantic() }
     importer.noteLauncher(line)
     return importer.finish()
@@ -164,6 +165,15 @@ struct LFMImport {
       run.advice.append(
         "the reference trains without labels on \(oneLine(set)): set model.classes=0")
     }
+  }
+
+  /// Strokes and boxes, half and half; pictures are not mirrored, and grids not drawn.
+  private mutating func readInpainting() {
+    run.config.inpainting = InpaintingConfig()
+    run.config.data.flip = 0
+    run.config.samples = SamplesConfig()
+    run.weights = run.weights?.replacing("latent_flow/", with: "latent_flow_inpaint/")
+    given.noteIfGiven("plot_every", .ignored, "`latentflow inpaint` draws grids")
   }
 
   /// Label maps, halved three times; pictures are not mirrored, and grids not drawn.

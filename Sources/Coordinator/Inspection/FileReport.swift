@@ -119,8 +119,9 @@ extension ModelFileHeader {
 
   /// Its fields but the configuration, which `--json` has whole.
   fileprivate var lines: [(String, String)] {
-    [
-      ("step", "\(step)"), ("latent shape", "\(latentShape)"), ("scale", "\(scale)"),
+    let small = lowShape.map { [("low-resolution latents", "\($0)")] } ?? []
+    return [("step", "\(step)"), ("latent shape", "\(latentShape)")] + small + [
+      ("scale", "\(scale)"),
       (
         "classes",
         classNames.isEmpty

@@ -5,10 +5,11 @@ import Worker
 // Whether network, coupling and data fit one another.
 
 extension RunConfig {
-  /// Channels that the coupling, or a label map, puts behind those of the state.
+  /// Channels that the coupling, an inpainting or a label map puts behind those of the state.
   ///
   /// - Parameter latentChannels: C of the data.
   func contextChannels(latentChannels: Int) -> Int {
+    if inpainting != nil { return latentChannels + 1 }
     // A label map becomes as many as the network takes.
     if semantic != nil { return model.contextChannels }
     return coupling.upsampling?.context == nil ? 0 : latentChannels
@@ -20,7 +21,7 @@ extension RunConfig {
     let channels = d.latentShape[2]
     try requireContext(
       "model.context_channels", model.contextChannels, contextChannels(latentChannels: channels),
-      "coupling.context")
+      inpainting == nil ? "coupling.context" : "inpainting")
     let crossChannels = coupling.upsampling?.crossContext == nil ? 0 : channels
     try requireContext(
       "model.cross_context_channels", model.crossContextChannels, crossChannels,

@@ -52,14 +52,18 @@ struct RunData {
       try RunData.check(config, description)
       if job.isCoordinator { try RunData.checkOrigin(config, cache!.index) }
     }
-    switch config.data.placement {
-    case .local:
-      let rows = LocalRows(cache!, rank: job.rank, contents: config.rowContents)
-      return (description, rows)
-    case .scatter:
-      let rows = ScatteredRows(job.communicator, cache: cache, contents: config.rowContents)
-      return (description, rows)
-    }
+    let rows: any LatentRowSource =
+      switch config.data.placement {
+      case .local: LocalRows(cache!, rank: job.rank, contents: config.rowContents)
+      case .scatter:
+        ScatteredRows(job.communicator, cache: cache, contents: config.rowContents)
+      }
+    return (
+      description,
+      try RunData.withHoles(rows, config, job, description) {
+        try cache.map { try RunData.pictures(of: $0, config) }
+      }
+    )
   }
 
   /// Collective: pictures that are encoded as they are needed. Every rank has the first stage.
@@ -90,12 +94,12 @@ struct RunData {
     }
     let description = try RunData.share(own, job)
     try job.communicator.together { try RunData.check(config, description) }
+    let rows = StreamedRows(
+      stage, source, description, job.communicator,
+      StreamedRows.Settings(
+        prefetch: data.prefetch, decoders: data.decoders, scatters: data.placement == .scatter))
     return (
-      description,
-      StreamedRows(
-        stage, source, description, job.communicator,
-        StreamedRows.Settings(
-          prefetch: data.prefetch, decoders: data.decoders, scatters: data.placement == .scatter))
+      description, try RunData.withHoles(rows, config, job, description, stage) { source }
     )
   }
 
@@ -136,12 +140,64 @@ struct RunData {
     }
   }
 
+  /// Collective: the same rows, for an inpainting with those of the pictures with holes.
+  ///
+  /// - Parameter open: the pictures, on ranks that read; nil on others.
+  private static func withHoles(
+    _ rows: any LatentRowSource, _ config: RunConfig, _ job: Job, _ d: LatentCacheDescription,
+    _ stage: FirstStage? = nil, open: () throws -> PreparedImages?
+  ) throws -> any LatentRowSource {
+    guard let inpainting = config.inpainting else { return rows }
+    let (stage, images, generator) = try job.communicator.together {
+      let images = try open()
+      let generator = try inpainting.generator()
+      if let images, generator.needsMap, images.mapClasses == nil {
+        throw UserError(
+          .config, "inpainting.masks",
+          found: "\(inpainting.masks), and \(images.path) has no label maps",
+          expected: "celebamask, ade20k, coco-stuff or shapes, or another kind of mask")
+      }
+      return (try stage ?? config.firstStage.open(), images, generator)
+    }
+    return MaskedRows(
+      rows, stage, images: images, generator, seed: config.seed, latentShape: d.latentShape,
+      job.communicator, scatters: config.data.placement == .scatter)
+  }
+
+  /// The pictures that a cache was made from, as they were prepared: an inpainting needs them.
+  private static func pictures(
+    of cache: LatentCache, _ config: RunConfig
+  ) throws -> PreparedImages {
+    let d = cache.index.description
+    guard cache.index.encodings.count == 1 else {
+      throw UserError(
+        .badData, cache.folder, found: "a cache of \(cache.index.encodings.count) encodings",
+        expected: "one: inpainting reads the pictures that the latents were made from")
+    }
+    let preparation =
+      try d.preparation
+      ?? Preparation(
+        fit: .centerCrop(d.latentShape[0] * config.firstStage.open().downsamplingFactor))
+    var source = try openImages(ImageLocation(d.sourcePath), subset: d.subset)
+    let list = BrokenList.fileName(of: d.sourcePath, appended: false)
+    if let broken = try BrokenList.read(in: cache.folder, file: list) {
+      source = try broken.rest(of: source)
+    }
+    guard source.count == d.count else {
+      throw UserError(
+        .badData, d.sourcePath, found: "\(source.count) pictures",
+        expected: "\(d.count), from which \(cache.folder) was made")
+    }
+    return try PreparedImages(source, preparation)
+  }
+
   /// Labels, flips and posterior that the configuration asks of the cache.
   private static func check(_ config: RunConfig, _ d: LatentCacheDescription) throws {
     if let shape = config.data.latentShape {
       guard shape == d.latentShape else {
         throw UserError(
-          .config, "data.latent_shape", found: "\(shape), and \(config.data.name) holds latents "
+          .config, "data.latent_shape",
+          found: "\(shape), and \(config.data.name) holds latents "
             + "of \(d.latentShape)", expected: "\(d.latentShape)",
           advice: "name another cache, or drop the field to take what it holds")
       }
@@ -150,13 +206,15 @@ struct RunData {
     let classes = config.model.classes
     if classes > 0 && (!d.hasLabels || d.classNames.count > classes) {
       throw UserError(
-        .config, "model.classes", found: "\(classes), and \(config.data.name) has "
+        .config, "model.classes",
+        found: "\(classes), and \(config.data.name) has "
           + (d.hasLabels ? "\(d.classNames.count) classes" : "no labels"),
         expected: d.hasLabels ? "\(d.classNames.count)" : "0")
     }
     if config.data.flip > 0 && !d.hasFlips {
       throw UserError(
-        .config, "data.flip", found: "\(config.data.flip), and \(config.data.cache) holds no "
+        .config, "data.flip",
+        found: "\(config.data.flip), and \(config.data.cache) holds no "
           + "flipped latents", expected: "0", advice: "encode again with --flips")
     }
   }

@@ -93,8 +93,8 @@ final class TrainingEvaluation {
     let clock = ContinuousClock()
     let begin = clock.now
     try features.run(
-      into: rows, run.job.communicator, sendsPictures: true,
-      picture: { index, image in if index < Self.shownCount { shown[index] = image } },
+      into: rows, run.job.communicator, sending: 0..<Self.shownCount,
+      picture: { shown[$0] = $1 },
       progress: { _ in })
     try run.job.communicator.together {
       guard let rows, let reference else { return }

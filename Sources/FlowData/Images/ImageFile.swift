@@ -45,6 +45,15 @@ enum ImageFile {
     return bytes
   }
 
+  /// Bytes of the file.
+  static func size(_ path: String) throws -> Int {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      throw systemError(path, expected: "a readable image file")
+    }
+    return Int(status.st_size)
+  }
+
   /// Writes `bytes` as the file `path`. A file that could not be finished is removed.
   static func write(_ bytes: UnsafeRawBufferPointer, to path: String) throws {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)

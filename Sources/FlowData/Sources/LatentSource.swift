@@ -49,6 +49,7 @@ public struct LatentArrays: LatentSource {
   public let classNames: [String]?
   private let form: Form
   private let labels: [Int]?
+  private let keys: [String]
 
   private enum Form: Sendable {
     /// All in one tensor, under a name.
@@ -61,10 +62,13 @@ public struct LatentArrays: LatentSource {
   /// - Parameters:
   ///   - path: a file, a folder, or tars (see `BraceExpansion`).
   ///   - channels: of the autoencoder's latents: twice as many are means and log-variances.
+  ///   - key: the array's name; nil takes the first that is there of the known ones.
   /// Throws `.missingInput`, `.io`, or `.badData` naming file and array.
-  public init(_ path: String, channels: Int) throws {
+  public init(_ path: String, channels: Int, key: String? = nil) throws {
     self.path = path
-    let form = try Self.form(path)
+    let keys = key.map { [$0] } ?? Self.keys
+    self.keys = keys
+    let form = try Self.form(path, keys)
     self.form = form
     let shape: [Int]
     var labels: [Int]?
@@ -79,11 +83,11 @@ public struct LatentArrays: LatentSource {
       labels = try Self.labels(source, count: count)
     case .files(let files):
       count = files.count
-      shape = try Self.shape(of: "\(path)/\(files[0])")
+      shape = try Self.shape(of: "\(path)/\(files[0])", keys)
       (names, labels) = Self.classes(files)
     case .samples(let set):
       count = set.count
-      shape = try Self.array(Self.field(set, 0), set.place(0)).shape
+      shape = try Self.array(Self.field(set, 0), set.place(0), keys).shape
       names = set.classNames
       labels = names == nil ? nil : (0..<set.count).map { set.label($0) ?? 0 }
     }
@@ -98,11 +102,11 @@ public struct LatentArrays: LatentSource {
     classNames = names ?? labels.map { (0...($0.max() ?? 0)).map(String.init) }
   }
 
-  private static func form(_ path: String) throws -> Form {
+  private static func form(_ path: String, _ keys: [String]) throws -> Form {
     if path.hasSuffix(".tar") { return .samples(try WebDataset(path)) }
     guard isFolder(path) else {
       let source = try TensorFile.open(path)
-      return .stacked(source, try key(source))
+      return .stacked(source, try key(source, keys))
     }
     var files: [String] = []
     for name in try Disk.names(in: path) where !name.hasPrefix(".") {
@@ -120,7 +124,7 @@ public struct LatentArrays: LatentSource {
     return .files(files.sorted(by: bytewiseLess))
   }
 
-  private static func key(_ source: any TensorSource) throws -> String {
+  private static func key(_ source: any TensorSource, _ keys: [String]) throws -> String {
     guard let key = keys.first(where: source.contains) else {
       throw UserError(
         .badData, source.path,
@@ -160,18 +164,18 @@ public struct LatentArrays: LatentSource {
     return bytes
   }
 
-  private static func shape(of file: String) throws -> [Int] {
+  private static func shape(of file: String, _ keys: [String]) throws -> [Int] {
     let source = try TensorFile.open(file)
-    return try source.shape(key(source)).dims
+    return try source.shape(key(source, keys)).dims
   }
 
   /// The values of a `.npy` file in memory and their extents.
   private static func array(
-    _ bytes: [UInt8], _ place: String
+    _ bytes: [UInt8], _ place: String, _ keys: [String]
   ) throws -> (values: [Float], shape: [Int]) {
     try bytes.withUnsafeBytes { raw in
       let source = try TensorFile.parse(unowned: raw, path: place)
-      let key = try key(source)
+      let key = try key(source, keys)
       return (try source.tensor(key).values, try source.shape(key).dims)
     }
   }
@@ -230,9 +234,9 @@ public struct LatentArrays: LatentSource {
       return (values, "\(path), latent \(i)")
     case .files(let files):
       let source = try TensorFile.open("\(path)/\(files[i])")
-      return (try source.tensor(Self.key(source)).values, "\(path)/\(files[i])")
+      return (try source.tensor(Self.key(source, keys)).values, "\(path)/\(files[i])")
     case .samples(let set):
-      return (try Self.array(Self.field(set, i), set.place(i)).values, set.place(i))
+      return (try Self.array(Self.field(set, i), set.place(i), keys).values, set.place(i))
     }
   }
 }

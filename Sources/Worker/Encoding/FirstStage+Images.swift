@@ -31,10 +31,15 @@ extension FirstStage {
   /// Throws `.badData` unless an image of `size` has latents of `latentShape`.
   func check(_ size: ImageSize, latentShape: [Int], place: String) throws {
     let f = downsamplingFactor
-    guard size.height == latentShape[0] * f, size.width == latentShape[1] * f else {
+    try check(
+      size, as: ImageSize(width: latentShape[1] * f, height: latentShape[0] * f), place: place)
+  }
+
+  /// Throws `.badData` unless an image measures what it should.
+  func check(_ size: ImageSize, as expected: ImageSize, place: String) throws {
+    guard size == expected else {
       throw UserError(
-        .badData, place, found: "\(size.width)×\(size.height) pixels",
-        expected: "\(latentShape[1] * f)×\(latentShape[0] * f)",
+        .badData, place, found: "\(size) pixels", expected: "\(expected)",
         advice: "give a size that all images are cropped and scaled to")
     }
   }

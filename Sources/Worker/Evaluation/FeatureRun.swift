@@ -111,12 +111,13 @@ public struct FeatureRun {
   /// - Parameters:
   ///   - rows: on rank 0; nil elsewhere.
   ///   - items: on rank 0, those to compute; nil: those that `rows` lacks.
-  ///   - sendsPictures: the same on all ranks: `picture` gets every new picture.
+  ///   - sending: the same on all ranks: indices of the pictures that `picture` gets if they are
+  ///     new.
   ///   - picture: on rank 0, with the picture's index, before the item counts as done.
   ///   - progress: on rank 0, after each item.
   public func run(
     into rows: RowFile?, items: [Int]? = nil, _ communicator: any Communicator,
-    sendsPictures: Bool = false, picture: ((Int, ImageBuffer) throws -> Void)? = nil,
+    sending: Range<Int> = 0..<0, picture: ((Int, ImageBuffer) throws -> Void)? = nil,
     progress: (Progress) -> Void
   ) throws {
     let lists = try communicator.allGather(
@@ -126,6 +127,10 @@ public struct FeatureRun {
     let (total, itemRows) = (Int(facts[0]), Int(facts[1]))
     let remaining = lists[0].map(Int.init)
     func wanted(_ k: Int) -> Int { min(itemRows, total - remaining[k] * itemRows) }
+    func sent(_ k: Int) -> Range<Int> {
+      let first = remaining[k] * itemRows / rowsPerPicture
+      return (first..<first + wanted(k) / rowsPerPicture).clamped(to: sending)
+    }
     let missing = remaining.indices.reduce(0) { $0 + wanted($1) }
     var report = Progress(
       done: (total - missing) / rowsPerPicture, total: total / rowsPerPicture,
@@ -133,20 +138,20 @@ public struct FeatureRun {
     let rank = communicator.rank
     try WorkQueue(communicator).run(count: remaining.count) { k in
       try withUnsafeBytes(of: Int64(rank)) { Array($0) }
-        + pack(remaining[k], count: wanted(k), pictures: sendsPictures)
+        + pack(remaining[k], count: wanted(k), pictures: sent(k))
     } deliver: { k, bytes in
       let sender = Int(bytes.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) })
       try keep(
-        Array(bytes.dropFirst(8)), item: remaining[k], count: wanted(k), in: rows!,
-        picture: sendsPictures ? picture : nil)
+        Array(bytes.dropFirst(8)), item: remaining[k], count: wanted(k), in: rows!, sent(k),
+        picture)
       report.done += wanted(k) / rowsPerPicture
       report.byRank[sender] += wanted(k) / rowsPerPicture
       progress(report)
     }
   }
 
-  /// Rows of an item and, where asked for, pixels behind them.
-  private func pack(_ k: Int, count: Int, pictures: Bool) throws -> [UInt8] {
+  /// Rows of an item and behind them the pixels of those of its pictures that are to be sent.
+  private func pack(_ k: Int, count: Int, pictures: Range<Int>) throws -> [UInt8] {
     let made = try item(k)
     let views =
       patches.map { patches in
@@ -164,28 +169,29 @@ public struct FeatureRun {
       bytes += UnsafeRawBufferPointer(start: features.base + row * d, count: 4 * d)
     }
     withExtendedLifetime(features) {}
-    guard pictures else { return bytes }
+    guard !pictures.isEmpty else { return bytes }
+    let first = k * made.pictures.count
     withUnsafeBytes(of: Int32(made.pictures[0].width)) { bytes += $0 }
     withUnsafeBytes(of: Int32(made.pictures[0].height)) { bytes += $0 }
-    for picture in made.pictures.prefix(count / rowsPerPicture) { bytes += picture.pixels }
+    for index in pictures { bytes += made.pictures[index - first].pixels }
     return bytes
   }
 
   private func keep(
-    _ bytes: [UInt8], item k: Int, count: Int, in rows: RowFile,
-    picture: ((Int, ImageBuffer) throws -> Void)?
+    _ bytes: [UInt8], item k: Int, count: Int, in rows: RowFile, _ sent: Range<Int>,
+    _ picture: ((Int, ImageBuffer) throws -> Void)?
   ) throws {
     let end = count * rows.rowBytes
-    if let picture {
+    if let picture, !sent.isEmpty {
       func extent(_ at: Int) -> Int {
         Int(bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: at, as: Int32.self) })
       }
       let (width, height) = (extent(end), extent(end + 4))
       let size = width * height * 3
-      for i in 0..<count / rowsPerPicture {
+      for (i, index) in sent.enumerated() {
         let start = end + 8 + i * size
         try picture(
-          k * rows.itemRows / rowsPerPicture + i,
+          index,
           ImageBuffer(width: width, height: height, pixels: Array(bytes[start..<start + size])))
       }
     }

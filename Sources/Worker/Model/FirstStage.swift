@@ -42,6 +42,16 @@ public final class FirstStage {
       .autoencoder(network, store), hash: try sha256Hex(ofFile: weights), path: weights)
   }
 
+  /// An autoencoder that was built, its parameters in `store`.
+  convenience init(_ network: AutoencoderKL, _ store: ParameterStore, hash: String) {
+    self.init(.autoencoder(network, store), hash: hash, path: "")
+  }
+
+  /// nil for pixels.
+  var network: AutoencoderKL? {
+    if case .autoencoder(let network, _) = kind { network } else { nil }
+  }
+
   public var isIdentity: Bool {
     if case .identity = kind { true } else { false }
   }

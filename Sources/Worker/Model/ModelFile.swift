@@ -22,14 +22,18 @@ public struct ModelFileHeader: Codable, Equatable, Sendable {
   /// The first stage: its weights file and SHA-256.
   public var firstStage: String
   public var firstStageHash: String
+  /// [h, w, C] of the low-resolution latents of a coupling by up-sampling; nil for other couplings,
+  /// and in files that were written before there was this entry.
+  public var lowShape: [Int]?
 
   public init(
     config: String, latentShape: [Int], scale: Double, step: Int, classNames: [String],
-    firstStage: String, firstStageHash: String
+    firstStage: String, firstStageHash: String, lowShape: [Int]? = nil
   ) {
     (self.config, self.latentShape, self.scale) = (config, latentShape, scale)
     (self.step, self.classNames) = (step, classNames)
     (self.firstStage, self.firstStageHash) = (firstStage, firstStageHash)
+    self.lowShape = lowShape
   }
 
   /// As a header entry of a safetensors file.

@@ -64,6 +64,9 @@ public struct FlowObjective: Sendable {
   }
 
   private func givens(_ batch: LatentBatch, _ shape: Shape, step: Int) -> Givens {
+    if let masked = batch.masked {
+      return Givens(context: inpaintingContext(masked, batch.indices, shape, step: step))
+    }
     if let rescaler, let maps = batch.classMap {
       let latentShape = Array(shape.dims.dropFirst())
       return Givens(classShares: rescaler.classShares(ofMaps: maps, latentShape: latentShape))
@@ -74,6 +77,21 @@ public struct FlowObjective: Sendable {
       normal(batch.indices, shape: shape, stream: .lowPosterior, step: step)
     }
     return Givens(low: LowResolution(latent: low))
+  }
+
+  /// Latent of the picture with its hole, and the mask: [b, H, W, C + 1].
+  private func inpaintingContext(
+    _ masked: LatentBatch.Masked, _ indices: [Int], _ shape: Shape, step: Int
+  ) -> Tensor {
+    let z = latents(masked.mean, masked.logvar, shape) {
+      normal(indices, shape: shape, stream: .maskedPosterior, step: step)
+    }
+    // Image pixels per latent pixel along each axis.
+    let pixels = masked.levels.count / shape.count * shape[3]
+    let factor = Int(Double(pixels).squareRoot().rounded())
+    let mask = inpaintingMask(
+      levels: masked.levels, shape: [shape[0], shape[1] * factor, shape[2] * factor, 1])
+    return inpaintingCondition(maskedLatent: z, mask: mask)
   }
 
   /// z = scale·(mean + exp(logvar / 2)·ε)

@@ -24,6 +24,17 @@ public struct LatentBatch: Equatable {
   public var lowLogvar: [Float]?
   /// Class of every pixel, [b, height, width].
   public var classMap: [UInt8]?
+  /// Of the pictures with holes, for inpainting; every rank makes its own.
+  public var masked: Masked?
+
+  /// Pictures whose holes are black.
+  public struct Masked: Equatable {
+    /// [b, H, W, C]
+    public var mean: [Float]
+    public var logvar: [Float]?
+    /// Of the masks: 0 in the hole, 255 elsewhere, [b, height, width]
+    public var levels: [UInt8]
+  }
 
   public init(
     indices: [Int], mean: [Float], logvar: [Float]? = nil, labels: [Int]? = nil,
