@@ -127,7 +127,7 @@ extension BadInput {
   ]
 
   private static let upscalingLatents = [
-    BadInput("no latents", 66, ["{}/none.npy: no such file"]) {
+    BadInput("no latents", 66, ["{}/none.npy: No such file"]) {
       try upscale($0, "--latents", "\($0.path)/none.npy")
     },
     BadInput("latents of other channels", 65, ["{}/latents.npz", "[4, 8, 8]", "[3, H, W]"]) {
