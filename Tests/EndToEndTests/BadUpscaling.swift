@@ -1,5 +1,6 @@
 import FlowData
 import Foundation
+import Testing
 
 private let fixtures = "\(Workshop.repository)/Tests/Fixtures/files"
 
