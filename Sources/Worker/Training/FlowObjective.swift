@@ -92,7 +92,7 @@ public struct FlowObjective: Sendable {
       normal(indices, shape: shape, stream: .maskedPosterior, step: step)
     }
     // Image pixels per latent pixel along each axis.
-    let pixels = masked.levels.count / shape.count * shape[3]
+    let pixels = masked.levels.count * shape[3] / shape.count
     let factor = Int(Double(pixels).squareRoot().rounded())
     let mask = inpaintingMask(
       levels: masked.levels, shape: [shape[0], shape[1] * factor, shape[2] * factor, 1])
