@@ -53,7 +53,7 @@ semantic() {
   latents
   run train configs/shapes-semantic.yaml --run runs/shapes-semantic
   rm -rf runs/shapes-semantic/drawn
-  run synthesize runs/shapes-semantic --maps 'shapes:256@64#1' --judge \
+  run synthesize runs/shapes-semantic --maps 'shapes:256@64#1' --judge --solver heun --steps 10 \
     --out runs/shapes-semantic/drawn --grid runs/shapes-semantic/drawn.png
 }
 

@@ -57,9 +57,6 @@ struct Preset: Sendable, CustomTestStringConvertible {
       file: "lfm/church256-dit-l2", parameters: 457_062_416, constants: 262_144, short: "457 M",
       narrow: dit, side: 8),
     .init(
-      file: "lfm/celeba256-semantic", parameters: 356_074_244, short: "356 M",
-      narrow: ["model.channels=32"], side: 8),
-    .init(
       file: "lfm/imagenet256-adm", parameters: 407_420_468, constants: 48, short: "407 M",
       narrow: ["model.channels=32"], side: 8),
     .init(
@@ -71,6 +68,9 @@ struct Preset: Sendable, CustomTestStringConvertible {
       narrow: ["model.channels=32"], side: 8),
     .init(
       file: "fmboost/upscale-64-128", parameters: 305_806_340, short: "306 M",
+      narrow: ["model.channels=32"], side: 8),
+    .init(
+      file: "lfm/celeba256-semantic", parameters: 356_074_244, short: "356 M",
       narrow: ["model.channels=32"], side: 8),
   ]
 

@@ -1,5 +1,6 @@
 import FlowData
 import Foundation
+import Testing
 
 private let fixtures = "\(Workshop.repository)/Tests/Fixtures/files"
 
@@ -127,7 +128,7 @@ extension BadInput {
   ]
 
   private static let upscalingLatents = [
-    BadInput("no latents", 66, ["{}/none.npy: no such file"]) {
+    BadInput("no latents", 66, ["{}/none.npy: No such file"]) {
       try upscale($0, "--latents", "\($0.path)/none.npy")
     },
     BadInput("latents of other channels", 65, ["{}/latents.npz", "[4, 8, 8]", "[3, H, W]"]) {

@@ -20,7 +20,8 @@ public struct SemanticConfig: ConfigSection {
   func validate(_ check: ConfigCheck, _ config: RunConfig) throws {
     try check.that(
       config.model.contextChannels > 0, "model.context_channels", "semantic",
-      found: "no context for the label maps", expected: "the channels that they become, as 4")
+      found: "label maps, and no channels that they become",
+      expected: "model.context_channels above 0, as 4")
     try check.that(
       config.coupling.upsampling == nil, "semantic", "coupling.kind",
       found: "label maps beside a low-resolution latent",

@@ -183,7 +183,7 @@ struct LFMImport {
     semantic.classes = set.hasPrefix("ade20k") ? 151 : set.hasPrefix("coco") ? 182 : 19
     run.config.semantic = semantic
     run.config.data.flip = 0
-    run.config.samples.every = 0
+    run.config.samples = SamplesConfig()
     given.noteIfGiven("plot_every", .ignored, "`latentflow synthesize` draws grids")
     run.advice.append("encode with --masks: the network sees the label maps")
   }

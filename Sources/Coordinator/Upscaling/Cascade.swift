@@ -40,8 +40,8 @@ struct Cascade {
       let described = try DescribedWeights.open(
         Cascade.resolved(stage.model, in: folder), averaged: averaged && stage.averaged,
         weights: stage.weights.map { Cascade.resolved($0, in: folder) }, autoencoder: place)
-      if warn { described.warnings.forEach(StandardError.say) }
       try described.requireUpsampling()
+      if warn { described.warnings.forEach(StandardError.say) }
       return described
     }
     firstStage = try LoadedModel.firstStage(models[0].header, place)

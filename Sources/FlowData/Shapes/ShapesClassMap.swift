@@ -46,8 +46,8 @@ public struct ClassMapAgreement: Equatable, Sendable {
 
 extension ShapesJudge {
   /// The class of every pixel as the judge sees it: 1 + label where the shape covers at least half
-  /// of the pixel, 0 elsewhere; 0 throughout where it sees none of the classes. Larger pictures than
-  /// it works on get pixels of its working size.
+  /// of the pixel, 0 elsewhere; 0 throughout where it sees none of the classes. Pictures that are
+  /// larger than it works on get pixels of its working size.
   public func classMap(_ image: ImageBuffer) -> LabelMap {
     var map = LabelMap(
       width: image.width, height: image.height,

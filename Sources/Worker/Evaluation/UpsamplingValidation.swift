@@ -156,8 +156,8 @@ public struct UpsamplingValidation {
       width: pairs.latentShape[1] * sampler.firstStage.downsamplingFactor,
       height: pairs.latentShape[0] * sampler.firstStage.downsamplingFactor)
     func picture(_ size: ImageSize) -> ImageBuffer {
-      ImageBuffer(
-        width: size.width, height: size.height, pixels: take(size.width * size.height * 3, UInt8(0)))
+      let pixels = take(size.width * size.height * 3, UInt8(0))
+      return ImageBuffer(width: size.width, height: size.height, pixels: pixels)
     }
     return range.map { index in
       let i = index - range.lowerBound
