@@ -1,6 +1,5 @@
 import Diagnostics
 import FlowData
-import Worker
 
 /// What is cut out of the pictures that a network learns to complete: it is given the latent of the
 /// picture with a hole, and the mask.  Dao et al. 2023, arXiv 2307.08698, § 5.3.
@@ -8,15 +7,9 @@ public struct InpaintingConfig: ConfigSection {
   /// Kind of the holes, as `latentflow dataset masks --kind` has it.
   public var masks = MaskGenerator.Kind.mixed.rawValue
 
-  /// How the network sees the picture with its hole.
-  public var context = HoleContext.latent
-
   public init() {}
 
-  public mutating func bind(_ fields: FieldBinder) throws {
-    try fields.string("masks", &masks)
-    try fields.choice("context", &context)
-  }
+  public mutating func bind(_ fields: FieldBinder) throws { try fields.string("masks", &masks) }
 
   func generator() throws -> MaskGenerator { try MaskGenerator(masks, option: "inpainting.masks") }
 

@@ -9,9 +9,9 @@ extension RunConfig {
   ///
   /// - Parameter latentChannels: C of the data.
   func contextChannels(latentChannels: Int) -> Int {
-    if let inpainting, inpainting.context == .latent { return latentChannels + 1 }
-    // A label map becomes as many as the network takes; pixels are counted where they are read.
-    if semantic != nil || inpainting != nil { return model.contextChannels }
+    if inpainting != nil { return latentChannels + 1 }
+    // A label map becomes as many as the network takes.
+    if semantic != nil { return model.contextChannels }
     return coupling.upsampling?.context == nil ? 0 : latentChannels
   }
 
@@ -77,7 +77,7 @@ extension RunConfig {
     }
   }
 
-  func requireContext(
+  private func requireContext(
     _ field: String, _ found: Int, _ expected: Int, _ source: String
   ) throws {
     guard found != expected else { return }

@@ -159,15 +159,9 @@ struct RunData {
       }
       return (try stage ?? config.firstStage.open(), images, generator)
     }
-    let channels = inpainting.context.channels(
-      latentChannels: d.latentShape[2], factor: stage.downsamplingFactor)
-    try job.communicator.together {
-      try config.requireContext(
-        "model.context_channels", config.model.contextChannels, channels, "inpainting.context")
-    }
     return MaskedRows(
-      rows, stage, images: images, generator, inpainting.context, seed: config.seed,
-      latentShape: d.latentShape, job.communicator, scatters: config.data.placement == .scatter)
+      rows, stage, images: images, generator, seed: config.seed, latentShape: d.latentShape,
+      job.communicator, scatters: config.data.placement == .scatter)
   }
 
   /// The pictures that a cache was made from, as they were prepared: an inpainting needs them.

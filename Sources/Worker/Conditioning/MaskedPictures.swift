@@ -10,28 +10,7 @@ public struct MaskedPicture: Sendable {
   public init(_ image: ImageBuffer, _ mask: HoleMask) { (self.image, self.mask) = (image, mask) }
 }
 
-/// How a network sees a picture with a hole.
-public enum HoleContext: String, CaseIterable, Sendable {
-  /// The latent of the picture, its hole black, and the mask at the latent's size (LFM): C + 1
-  /// channels. What the encoder makes of visible pixels depends on the hole, too.
-  case latent
-  /// Pixels and mask themselves, every f×f square of them as the channels of a latent pixel: 4·f².
-  case pixels
-
-  /// - Parameter factor: f, image pixels per latent pixel along each axis.
-  public func channels(latentChannels: Int, factor: Int) -> Int {
-    self == .latent ? latentChannels + 1 : 4 * factor * factor
-  }
-}
-
 extension FirstStage {
-  /// Pixels of pictures whose holes are black, and their masks, [n, h, w, 4·f²] flattened.
-  func masked(_ pictures: [MaskedPicture]) -> [Float] {
-    let mask = masks(of: pictures)
-    let visible = maskedImage(tensor(of: pictures.map(\.image)), mask: mask)
-    return patchify(concatenate(visible, mask), patch: downsamplingFactor).values
-  }
-
   /// The distribution of the latents of pictures whose holes are black.
   ///
   /// - Parameter pictures: of one size
@@ -65,29 +44,22 @@ public struct InpaintingGivens: GivenSource {
   public let latentShape: [Int]
   private let stage: FirstStage
   private let scale: Float
-  private let context: HoleContext
   private let picture: (Int) throws -> MaskedPicture
 
   /// - Parameters:
   ///   - scale: latents are multiplied by it.
   ///   - picture: any of `count`, at the size that `latentShape` stands for.
   public init(
-    _ stage: FirstStage, count: Int, latentShape: [Int], scale: Float, context: HoleContext,
+    _ stage: FirstStage, count: Int, latentShape: [Int], scale: Float,
     picture: @escaping (Int) throws -> MaskedPicture
   ) {
     (self.stage, self.count, self.latentShape) = (stage, count, latentShape)
-    (self.scale, self.context, self.picture) = (scale, context, picture)
+    (self.scale, self.picture) = (scale, picture)
   }
 
   /// Latents are the means of the posterior.
   public func givens(_ range: Range<Int>) throws -> Givens {
     let pictures = try range.map { try picture(min($0, count - 1)) }
-    if context == .pixels {
-      let values = stage.masked(pictures)
-      let extents = [range.count, latentShape[0], latentShape[1]]
-      return Givens(
-        context: Tensor(Shape(extents + [values.count / extents.reduce(1, *)]), values))
-    }
     let masked =
       scale
       * Tensor(

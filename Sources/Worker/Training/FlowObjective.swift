@@ -79,15 +79,10 @@ public struct FlowObjective: Sendable {
     return Givens(low: LowResolution(latent: low))
   }
 
-  /// Latent of the picture with its hole, and the mask: [b, H, W, C + 1]; or its pixels.
+  /// Latent of the picture with its hole, and the mask: [b, H, W, C + 1].
   private func inpaintingContext(
     _ masked: LatentBatch.Masked, _ indices: [Int], _ shape: Shape, step: Int
   ) -> Tensor {
-    if masked.context == .pixels {
-      let pixels = shape.dims.dropLast().reduce(1, *)
-      return Tensor(
-        [shape[0], shape[1], shape[2], masked.mean.count / pixels], masked.mean)
-    }
     let z = latents(masked.mean, masked.logvar, shape) {
       normal(indices, shape: shape, stream: .maskedPosterior, step: step)
     }

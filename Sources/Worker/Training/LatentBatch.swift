@@ -29,8 +29,7 @@ public struct LatentBatch: Equatable {
 
   /// Pictures whose holes are black.
   public struct Masked: Equatable {
-    public var context: HoleContext
-    /// [b, H, W, C]; for `HoleContext.pixels` the whole context
+    /// [b, H, W, C]
     public var mean: [Float]
     public var logvar: [Float]?
     /// Of the masks: 0 in the hole, 255 elsewhere, [b, height, width]
