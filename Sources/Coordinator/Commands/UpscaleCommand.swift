@@ -45,6 +45,7 @@ struct UpscaleCommand: ParsableCommand {
   var noEma = false
   @Option(help: "Turn pictures as their EXIF notes say (apply), or not (ignore).")
   var exif = ExifPolicy.ignore
+  @OptionGroup var memory: MemoryOptions
   @OptionGroup var threading: ThreadOptions
   @OptionGroup var output: OutputOptions
 
@@ -75,7 +76,7 @@ struct UpscaleCommand: ParsableCommand {
       let upscaler = try job.communicator.together {
         let plan = try UpscalingPlan(sizes, cascade.extents, target: to, place: input.place)
         let upscaler = Upscaler(
-          stages, cascade.firstStage, input.input, plan,
+          stages, cascade.firstStage.within(memory.memory), input.input, plan,
           lowCount: results.grid == nil ? 0 : UpscaleResultOptions.gridRows)
         try upscaler.checkNetworks()
         return upscaler

@@ -1,3 +1,4 @@
+import FlowComm
 import FlowCore
 import FlowTensor
 
@@ -60,9 +61,45 @@ struct Departure {
 }
 
 extension FirstStage {
-  /// The first stage as a coupling sees it. Latents are the means of the posterior.
+  /// Images from here on are computed one by one in strips, which take a fraction of the memory.
+  private static let stripPixels = 512 * 512
+
+  /// The first stage as a coupling sees it. Latents are the means of the posterior. Large images,
+  /// and all of them under a limit of memory, are computed one by one in strips of rows.
   public func codec(scale: Float) -> PixelCodec {
     PixelCodec(
-      encode: { scale * self.encode($0).mean }, decode: { self.decode((1 / scale) * $0) })
+      encode: { images in
+        guard self.usesStrips(images.shape[1] * images.shape[2]) else {
+          return scale * self.encode(images).mean
+        }
+        return scale * stacked(try (0..<images.shape[0]).map { i in
+          try self.encode(
+            images.slice(i..<i + 1), sharedBy: SingleRank(), memory: self.memory).mean
+        })
+      },
+      decode: { latents in
+        let z = (1 / scale) * latents
+        let pixels = self.downsamplingFactor * self.downsamplingFactor
+        guard self.usesStrips(z.shape[1] * z.shape[2] * pixels) else { return self.decode(z) }
+        return stacked(try (0..<z.shape[0]).map { i in
+          try self.decode(z.slice(i..<i + 1), sharedBy: SingleRank(), memory: self.memory)
+        })
+      })
   }
+
+  private func usesStrips(_ pixels: Int) -> Bool {
+    !isIdentity && (memory != nil || pixels >= Self.stripPixels)
+  }
+}
+
+/// [1, …] each → [B, …]
+private func stacked(_ samples: [Tensor]) -> Tensor {
+  if samples.count == 1 { return samples[0] }
+  let result = Tensor(uninitialized: Shape([samples.count] + samples[0].shape.dims.dropFirst()))
+  for (i, sample) in samples.enumerated() {
+    withExtendedLifetime(sample) {
+      (result.base + i * sample.count).update(from: sample.base, count: sample.count)
+    }
+  }
+  return result
 }

@@ -20,8 +20,16 @@ public final class FirstStage {
   /// Where it was read from; empty for the identity.
   public let path: String
 
-  private init(_ kind: Kind, hash: String, path: String) {
-    (self.kind, self.hash, self.path) = (kind, hash, path)
+  /// What the process may take while a codec works on an image; nil for the fastest way.
+  public let memory: MemoryLimit?
+
+  private init(_ kind: Kind, hash: String, path: String, memory: MemoryLimit? = nil) {
+    (self.kind, self.hash, self.path, self.memory) = (kind, hash, path, memory)
+  }
+
+  /// The same first stage, whose codecs stay within a limit.
+  public func within(_ memory: MemoryLimit?) -> FirstStage {
+    FirstStage(kind, hash: hash, path: path, memory: memory)
   }
 
   /// Pixels are the latents.
