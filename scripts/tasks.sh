@@ -31,34 +31,28 @@ upscaling() {
     --out runs/shapes-upscaling-128/cascade --grid runs/shapes-upscaling-128/cascade.png
 }
 
-# Latents of the drawings with their label maps.
-latents() {
-  run encode 'shapes:8192@64' --masks --autoencoder models/shapes-autoencoder \
-    --out data/shapes-maps
-}
-
 inpainting() {
-  latents
-  run train configs/shapes-inpainting.yaml --run runs/shapes-inpainting
+  # It goes on with the network of upscaling.
+  run train configs/shapes-upscaling-64.yaml --run runs/shapes-upscaling-64
+  run train configs/shapes-inpainting.yaml --run runs/shapes-inpainting \
+    --weights-only runs/shapes-upscaling-64
   local out=runs/shapes-inpainting/completed
   rm -rf $out $out-masks
   run inpaint runs/shapes-inpainting --images 'shapes:256@64#1' --kind shape:hidden=0.25-0.5 \
-    --seed 1 --solver heun --steps 10 --out $out --save-masks $out-masks --grid $out.png
-  latentflow dataset judge $out
+    --seed 1 --solver midpoint --steps 10 --out $out --save-masks $out-masks --grid $out.png
+  scripts/run.sh 1 latentflow dataset judge $out
   run evaluate-inpainting $out --originals 'shapes:256@64#1' --masks $out-masks \
     --features-of models/shapes-autoencoder --out $out.json
 }
 
 semantic() {
-  latents
+  run encode 'shapes:8192@64' --masks --autoencoder models/shapes-autoencoder \
+    --out data/shapes-maps
   run train configs/shapes-semantic.yaml --run runs/shapes-semantic
   rm -rf runs/shapes-semantic/drawn
   run synthesize runs/shapes-semantic --maps 'shapes:256@64#1' --judge --solver heun --steps 10 \
     --out runs/shapes-semantic/drawn --grid runs/shapes-semantic/drawn.png
 }
-
-# The product as scripts/run.sh finds it.
-latentflow() { scripts/run.sh 1 latentflow "$@"; }
 
 case "${1:-all}" in
   upscaling | inpainting | semantic | all) ;;
