@@ -86,14 +86,19 @@ struct InpaintCommand: ParsableCommand {
     }
   }
 
+  // Spelled out: an error thrown inside `map … ?? …` arrives damaged (Swift 6.3, optimised).
+  private func holes() throws -> InpaintingPairs.Holes {
+    if let masks { return .folder(try MaskFolder(masks)) }
+    let generator = try MaskGenerator(kind!)
+    return .drawn(generator, seed: sampling.drawing.seeding.seed ?? 0)
+  }
+
   private func openPairs(_ loaded: LoadedModel) throws -> InpaintingPairs {
     let shape = loaded.header.latentShape
     let factor = loaded.firstStage.downsamplingFactor
     let source = try pictures.open(images)
     return try InpaintingPairs(
-      source, Preparation(fit: fitting.fit, exif: pictures.exif),
-      holes: masks.map { .folder(try MaskFolder($0)) }
-        ?? .drawn(try MaskGenerator(kind!), seed: sampling.drawing.seeding.seed ?? 0),
+      source, Preparation(fit: fitting.fit, exif: pictures.exif), holes: holes(),
       size: ImageSize(width: shape[1] * factor, height: shape[0] * factor), count: count)
   }
 
