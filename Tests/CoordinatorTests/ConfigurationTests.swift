@@ -8,7 +8,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
   var overrides: [String] = []
   var message: String
 
-  var testDescription: String { 
+  var testDescription: String {
     (yaml.split(separator: "\n").map(String.init) + overrides).joined(separator: " ⏎ ")
    }
 }

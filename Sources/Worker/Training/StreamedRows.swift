@@ -76,7 +76,7 @@ public final class StreamedRows: LatentRowSource {
     precondition(decodes == (source != nil), "pictures on rank \(communicator.rank)")
     served = !decodes ? [] : settings.scatters ? Array(0..<communicator.size) : [communicator.rank]
     sequences = Array(repeating: [], count: served.count)
-    pool = source.map { 
+    pool = source.map {
       DecodingPool($0, threads: settings.decoders, withMaps: description.masks != nil)
     }
   }
