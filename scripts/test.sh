@@ -6,7 +6,7 @@
 #   scripts/test.sh --filter REGEX   only the Swift tests whose identifier matches, no shell tests
 #   scripts/test.sh --shell          only the shell tests, no build
 #
-# The last line is «N passed, N failed». Exit codes: 0 all passed, 1 a test failed or the build did,
+# The end repeats what failed, and the last line is «N passed, N failed». Exit codes: 0 all passed, 1 a test failed or the build did,
 # and setup.sh's where it could not prepare the machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,6 +32,8 @@ while (($# > 0)); do
 done
 
 passed=0 failed=0
+failures=$(mktemp)
+trap 'rm -f "$failures"' EXIT
 
 # Adds up the run's own accounts in the log $1 of a `swift test` that ended with status $2.  A test
 # counts once, whatever its number of arguments.
@@ -68,6 +70,9 @@ run_swift_tests() {
   swift test -c release --skip-build --disable-xctest --no-parallel \
     ${filter:+--filter "$filter"} 2>&1 | tee "$log" || status=$?
   count_swift_tests "$log" "$status"
+  # An issue with the remarks below it, each line cut where a dump would bury the others.
+  awk '/^✘ Test .* recorded an issue/ { on = 1; print; next } on && /^↳/ { print; next } { on = 0 }' "$log" \
+    | cut -c1-600 >>"$failures"
   rm -f "$log"
 }
 
@@ -77,11 +82,12 @@ run_shell_tests() {
   for script in scripts/tests/*.sh; do
     name=$(basename "$script")
     [[ $name != support.sh ]] || continue
-    local counts status=0
-    counts=$(mktemp)
-    TEST_COUNTS=$counts bash "$script" || status=$?
+    local counts log status=0
+    counts=$(mktemp) log=$(mktemp)
+    TEST_COUNTS=$counts bash "$script" 2>&1 | tee "$log" || status=$?
     read -r ok bad <"$counts" || { ok=0 bad=0; }
-    rm -f "$counts"
+    grep '^FAIL ' "$log" | sed "s/^/$name: /" | cut -c1-600 >>"$failures" || true
+    rm -f "$counts" "$log"
     # Died before its account: one failure more.
     if ((status != 0 && bad == 0)); then bad=1; fi
     passed=$((passed + ok)) failed=$((failed + bad))
@@ -93,5 +99,6 @@ if [[ $swift_tests == yes ]]; then scripts/setup.sh; fi
 if [[ $swift_tests == yes ]]; then run_swift_tests; fi
 if [[ $shell_tests == yes ]]; then run_shell_tests; fi
 phase "end"
+cat "$failures"
 printf '%d passed, %d failed\n' "$passed" "$failed"
 ((failed == 0))
