@@ -89,12 +89,12 @@ public final class ProgressLine {
   ///   - clock: seconds that only grow.
   public init(
     descriptor: Int32 = 2, isTerminal: Bool? = nil, width: (() -> Int)? = nil,
-    clock: (() -> Double)? = nil
+    clock: @escaping () -> Double = uptime
   ) {
     self.descriptor = descriptor
     self.isTerminal = isTerminal ?? (isatty(descriptor) == 1)
     self.width = width ?? { ProgressLine.columns(of: descriptor) }
-    self.clock = clock ?? { Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 }
+    self.clock = clock
   }
 
   /// Call after every step.
@@ -139,6 +139,9 @@ public final class ProgressLine {
     return Int(size.ws_col)
   }
 }
+
+/// Seconds that only grow.
+public func uptime() -> Double { Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 }
 
 /// Writes all of `text`; false if the descriptor takes no more (a closed pipe, a full disk).
 /// SIGPIPE must be ignored.

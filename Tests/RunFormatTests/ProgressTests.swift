@@ -99,6 +99,28 @@ private final class TestPipe {
     #expect(pipe.text() == "step 3/6\nstep 6/6\ndone\n")
   }
 
+  @Test("pictures are counted against the clock")
+  func pictures() {
+    let pipe = TestPipe()
+    var now = 100.0
+    let progress = PictureProgress(
+      of: 7, interval: 3, line: ProgressLine(descriptor: pipe.writing), clock: { now })
+    for done in 1...7 {
+      now += 2
+      progress.update(done)
+    }
+    now += 1
+    progress.finish()
+    #expect(
+      pipe.text() == """
+        step 3/7  0.500 images/s  ETA 0:08
+        step 6/7  0.500 images/s  ETA 0:02
+        step 7/7  0.500 images/s  ETA 0:00
+
+        """)
+    #expect(progress.seconds == 15)
+  }
+
   @Test("a closed pipe silences progress and nothing else")
   func closed() {
     let pipe = TestPipe()

@@ -68,16 +68,14 @@ struct BoundCommand: ParsableCommand {
       let run = BoundRun(
         loaded.network, loaded.firstStage, path: loaded.config.path.path,
         scale: Float(loaded.header.scale), settings)
-      let line = ProgressLine()
-      let bound = try run.run(source, count: count, job.communicator) { done in
-        line.update(
-          RunProgress(step: done, total: count, imagesPerSecond: 0, secondsLeft: 0),
-          isLogged: false)
+      let progress = PictureProgress(of: count, interval: count)
+      let bound = try run.run(source, count: count, job.communicator) {
+        progress.update($0)
       }
       let samples = try sampler(loaded, source).images(count: count, job.communicator)
       try job.communicator.together {
         guard let bound, let samples else { return }
-        line.finish()
+        progress.finish()
         let report = BoundReport(
           bound, measured: try distances(samples.map(\.image), source), count: count,
           points: points, loaded)

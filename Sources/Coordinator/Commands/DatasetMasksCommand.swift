@@ -80,7 +80,7 @@ struct DatasetMasksCommand: ParsableCommand {
   private func draw(
     _ generator: MaskGenerator, _ source: PreparedImages, _ total: Int
   ) throws -> (areas: [Double], tiles: [ImageBuffer]) {
-    let progress = ProgressLine()
+    let progress = PictureProgress(of: total, interval: total)
     var areas: [Double] = []
     var tiles: [ImageBuffer] = []
     for i in 0..<total {
@@ -95,7 +95,7 @@ struct DatasetMasksCommand: ParsableCommand {
         let image = try source.image(i)
         tiles += [image, mask.masked(image)]
       }
-      progress.update(RunProgress(step: i + 1, total: total), isLogged: i + 1 == total)
+      progress.update(i + 1)
     }
     progress.finish()
     return (areas, tiles)

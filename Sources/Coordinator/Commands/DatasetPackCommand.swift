@@ -64,11 +64,9 @@ struct DatasetPackCommand: ParsableCommand {
     if let fit = fitting.fit {
       source = try PreparedImages(source, Preparation(fit: fit, exif: pictures.exif))
     }
-    let progress = ProgressLine()
     let count = source.count
-    let made = try packPictures(source, as: form, to: out) { done in
-      progress.update(RunProgress(step: done, total: count), isLogged: done == count)
-    }
+    let progress = PictureProgress(of: count, interval: count)
+    let made = try packPictures(source, as: form, to: out) { progress.update($0) }
     progress.finish()
     let all = made.count == 1 ? made[0] : "\(made[0]) … \(made[made.count - 1])"
     try StandardOutput.write("\(count) pictures: \(all)\n")

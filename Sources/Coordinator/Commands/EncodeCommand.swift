@@ -88,16 +88,8 @@ struct EncodeCommand: ParsableCommand {
         labels: source.classNames.map { names in
           names.map { description.classNames.firstIndex(of: $0)! }
         })
-      let progress = ProgressLine()
-      let clock = ContinuousClock()
-      let begin = clock.now
-      try encoder.run(job.communicator) { done in
-        let rate = Double(done) / (clock.now - begin).seconds
-        progress.update(
-          RunProgress(
-            step: done, total: source.count, imagesPerSecond: rate,
-            secondsLeft: Double(source.count - done) / rate), isLogged: true)
-      }
+      let progress = PictureProgress(of: source.count)
+      try encoder.run(job.communicator) { progress.update($0) }
       try job.communicator.together {
         guard job.isCoordinator else { return }
         progress.finish()

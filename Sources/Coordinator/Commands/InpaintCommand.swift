@@ -115,9 +115,7 @@ struct InpaintCommand: ParsableCommand {
     _ job: Job, _ loaded: LoadedModel, _ plan: SamplingPlan, _ pairs: InpaintingPairs,
     _ sampler: Sampler
   ) throws {
-    let progress = ProgressLine()
-    let clock = ContinuousClock()
-    let begin = clock.now
+    let progress = PictureProgress(of: pairs.count, interval: plan.itemSize)
     var done: [FinishedSample] = []
     var rows: [Int: [ImageBuffer]] = [:]
     try sampler.run(count: pairs.count, job.communicator) { sample in
@@ -128,14 +126,9 @@ struct InpaintCommand: ParsableCommand {
         rows[sample.index] = [pair.image, pair.mask.masked(pair.image), result]
       }
       done.append(sample)
-      let rate = Double(done.count) / (clock.now - begin).seconds
-      progress.update(
-        RunProgress(
-          step: done.count, total: pairs.count, imagesPerSecond: rate,
-          secondsLeft: Double(pairs.count - done.count) / rate),
-        isLogged: done.count % plan.itemSize == 0 || done.count == pairs.count)
+      progress.update(done.count)
     }
-    let seconds = (clock.now - begin).seconds
+    let seconds = progress.seconds
     try job.communicator.together {
       guard job.isCoordinator else { return }
       progress.finish()

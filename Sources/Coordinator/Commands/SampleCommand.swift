@@ -72,9 +72,7 @@ struct SampleCommand: ParsableCommand {
   }
 
   private func draw(_ job: Job, _ loaded: LoadedModel, _ plan: SamplingPlan) throws {
-    let progress = ProgressLine()
-    let clock = ContinuousClock()
-    let begin = clock.now
+    let progress = PictureProgress(of: count, interval: plan.itemSize)
     var done: [FinishedSample] = []
     try Sampler(loaded.network, loaded.firstStage, plan).run(count: count, job.communicator) {
       sample in
@@ -82,14 +80,9 @@ struct SampleCommand: ParsableCommand {
         try sample.image.writePNG(to: "\(out)/\(fileName(sample.index))")
       }
       done.append(sample)
-      let rate = Double(done.count) / (clock.now - begin).seconds
-      progress.update(
-        RunProgress(
-          step: done.count, total: count, imagesPerSecond: rate,
-          secondsLeft: Double(count - done.count) / rate),
-        isLogged: done.count % plan.itemSize == 0 || done.count == count)
+      progress.update(done.count)
     }
-    let seconds = (clock.now - begin).seconds
+    let seconds = progress.seconds
     try job.communicator.together {
       guard job.isCoordinator else { return }
       progress.finish()

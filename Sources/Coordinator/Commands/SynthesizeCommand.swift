@@ -120,9 +120,7 @@ struct SynthesizeCommand: ParsableCommand {
     _ job: Job, _ loaded: LoadedModel, _ plan: SamplingPlan, _ maps: SynthesisMaps,
     _ sampler: Sampler
   ) throws {
-    let progress = ProgressLine()
-    let clock = ContinuousClock()
-    let begin = clock.now
+    let progress = PictureProgress(of: maps.count, interval: plan.itemSize)
     var done: [FinishedSample] = []
     try sampler.run(count: maps.count, job.communicator) { sample in
       if let out {
@@ -131,14 +129,9 @@ struct SynthesizeCommand: ParsableCommand {
         try sample.image.writePNG(to: file)
       }
       done.append(sample)
-      let rate = Double(done.count) / (clock.now - begin).seconds
-      progress.update(
-        RunProgress(
-          step: done.count, total: maps.count, imagesPerSecond: rate,
-          secondsLeft: Double(maps.count - done.count) / rate),
-        isLogged: done.count % plan.itemSize == 0 || done.count == maps.count)
+      progress.update(done.count)
     }
-    let seconds = (clock.now - begin).seconds
+    let seconds = progress.seconds
     try job.communicator.together {
       guard job.isCoordinator else { return }
       progress.finish()

@@ -59,9 +59,11 @@ struct ValidateCommand: ParsableCommand {
       let validation = UpsamplingValidation(
         loaded.network, loaded.firstStage, plan, pairs,
         judge: judge.map { ($0, judging.patches!) }, shownCount: grid == nil ? 0 : shown)
-      let found = try validation.run(job.communicator, progress: progress(of: pairs.count))
+      let progress = PictureProgress(of: pairs.count, interval: pairs.count)
+      let found = try validation.run(job.communicator) { progress.update($0) }
       try job.communicator.together {
         guard job.isCoordinator else { return }
+        progress.finish()
         let report = try ValidationReport(
           found, pairs, solver: plan.solver.description, extractor: judge)
         if let grid { try ImageGrid.comparison(found)?.writePNG(to: grid) }
@@ -81,20 +83,6 @@ struct ValidateCommand: ParsableCommand {
       loaded, try solving.sampler(along: loaded.config.path.path), guidance: 1)
     plan.itemSize = Self.itemSize
     return (pairs, plan)
-  }
-
-  private func progress(of total: Int) -> (Int) -> Void {
-    let line = ProgressLine()
-    let clock = ContinuousClock()
-    let begin = clock.now
-    return { done in
-      let rate = Double(done) / (clock.now - begin).seconds
-      line.update(
-        RunProgress(
-          step: done, total: total, imagesPerSecond: rate,
-          secondsLeft: Double(total - done) / rate), isLogged: done == total)
-      if done == total { line.finish() }
-    }
   }
 
   private func pairs(_ loaded: LoadedModel) throws -> SmallImages {

@@ -34,19 +34,17 @@ struct UpscaleResultOptions: ParsableArguments {
 final class UpscaleResults {
   private let options: UpscaleResultOptions
   private let names: [String]
-  private let progress = ProgressLine()
-  private let clock = ContinuousClock()
-  private let begin: ContinuousClock.Instant
+  private let progress: PictureProgress
   private var rows: [Int: [ImageBuffer]] = [:]
   /// Evaluations of every picture, by number.
   private(set) var evaluations: [Int: Int] = [:]
 
   init(_ options: UpscaleResultOptions, _ names: [String]) {
     (self.options, self.names) = (options, names)
-    begin = clock.now
+    progress = PictureProgress(of: names.count)
   }
 
-  var seconds: Double { (clock.now - begin).seconds }
+  var seconds: Double { progress.seconds }
 
   func take(_ picture: UpscaledPicture) throws {
     if let out = options.out {
@@ -62,11 +60,7 @@ final class UpscaleResults {
       ]
     }
     evaluations[picture.index] = picture.evaluations
-    let rate = Double(evaluations.count) / seconds
-    progress.update(
-      RunProgress(
-        step: evaluations.count, total: names.count, imagesPerSecond: rate,
-        secondsLeft: Double(names.count - evaluations.count) / rate), isLogged: true)
+    progress.update(evaluations.count)
   }
 
   func finish(_ record: UpscaleRecord) throws {
