@@ -16,6 +16,25 @@ public func inpaintingCondition(maskedLatent: Tensor, mask: Tensor) -> Tensor {
   return concatenate(maskedLatent, nearestResized(mask, height: h, width: w))
 }
 
+/// What an inpainting model may be told in place of a latent: averages over cells of the masked
+/// image and its mask. What an encoder makes of visible pixels depends on the hole; these do not.
+///
+/// - Parameters:
+///   - maskedImage: [B, H, W, C] in [−1, 1]
+///   - mask: [B, H, W, 1]
+///   - factor: f, image pixels per latent pixel along each axis
+///   - cells: k, a divisor of f; a cell has (f / k)² pixels
+/// - Returns: [B, H / f, W / f, (C + 1)·k²], the k×k cells of a channel side by side
+public func inpaintingThumbnail(
+  maskedImage: Tensor, mask: Tensor, factor: Int, cells: Int
+) -> Tensor {
+  precondition(cells >= 1 && factor % cells == 0, "\(cells) cells in \(factor) pixels")
+  let side = factor / cells
+  let averages = averagePool(concatenate(maskedImage, mask), window: side, stride: side)
+  let (b, h, w) = (averages.shape[0], averages.shape[1] / cells, averages.shape[2] / cells)
+  return patchify(averages, patch: cells).reshaped([b, h, w, averages.shape[3] * cells * cells])
+}
+
 /// The mask of a hole from the levels of LFM's mask files, in which the hole is black.
 ///
 /// - Parameters:

@@ -73,15 +73,46 @@ extension EndToEnd {
       #expect(replayed.status == 0, "\(replayed)")
     }
 
+    private static let thumbnail = ["inpainting.thumbnail=2", "model.context_channels=16"]
+
+    @Test("a thumbnail in the latent's place: another run, the same on any ranks and data")
+    func thumbnail() throws {
+      let scratch = try Scratch()
+      let cached = ["data.cache=\(try Self.folder)/cache"]
+      let streamed = [
+        "data.cache=null", "data.images=\(Self.pictures)", "data.size=32",
+        "data.placement=scatter",
+      ]
+      let runs = try [(1, cached), (2, cached), (2, streamed)].enumerated().map { k, row in
+        let run = "\(scratch.path)/\(k)"
+        try latentflow(try Self.train(run) + row.1 + Self.thumbnail, ranks: row.0).requireSuccess()
+        return run
+      }
+      let bits = try runs.map { try TrainedBits(run: $0, step: 20) }
+      for other in bits.dropFirst() {
+        #expect(other == bits[0], "\(other.difference(from: bits[0]))")
+      }
+      let completed = try [1, 2].map { ranks in
+        let out = "\(scratch.path)/out-\(ranks)"
+        return try complete(out, run: runs[0], ranks: ranks, ["--kind", Self.everyKind])
+      }
+      #expect(completed[0].count == 49 && completed[0] == completed[1])
+      // Cells of thirds of 8 pixels.
+      let refused = try latentflow(
+        try Self.train("\(scratch.path)/thirds") + cached
+          + ["inpainting.thumbnail=3", "model.context_channels=36"])
+      #expect(refused.status == 78 && refused.errors.contains("inpainting.thumbnail"), "\(refused)")
+    }
+
     // MARK: - Completing pictures
 
     private static let solver = ["--solver", "euler", "--steps", "2", "--seed", "5"]
 
     private func complete(
-      _ out: String, ranks: Int = 1, _ more: [String]
+      _ out: String, run: String? = nil, ranks: Int = 1, _ more: [String]
     ) throws -> [String: Data] {
       try latentflow(
-        ["inpaint", try Self.run, "--images", Self.pictures, "--size", "32", "--out", out]
+        ["inpaint", try run ?? Self.run, "--images", Self.pictures, "--size", "32", "--out", out]
           + Self.solver + more, ranks: ranks
       ).requireSuccess()
       // How they were made names the ranks and the time.

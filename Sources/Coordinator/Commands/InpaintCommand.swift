@@ -80,7 +80,8 @@ struct InpaintCommand: ParsableCommand {
       }
       let givens = InpaintingGivens(
         loaded.firstStage, count: pairs.count, latentShape: loaded.header.latentShape,
-        scale: plan.scale, picture: pairs.picture)
+        scale: plan.scale, context: loaded.config.inpainting?.context ?? .latent,
+        picture: pairs.picture)
       let sampler = Sampler(loaded.network, loaded.firstStage, plan, givens: givens)
       try complete(job, loaded, plan, pairs, sampler)
     }

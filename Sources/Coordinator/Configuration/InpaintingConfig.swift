@@ -1,15 +1,25 @@
 import Diagnostics
 import FlowData
+import Worker
 
 /// What is cut out of the pictures that a network learns to complete: it is given the latent of the
 /// picture with a hole, and the mask.  Dao et al. 2023, arXiv 2307.08698, § 5.3.
 public struct InpaintingConfig: ConfigSection {
   /// Kind of the holes, as `latentflow dataset masks --kind` has it.
   public var masks = MaskGenerator.Kind.mixed.rawValue
+  /// Cells of a thumbnail in a latent pixel, along each axis: the network sees that in place of the
+  /// masked latent. 0: the latent.
+  public var thumbnail = 0
 
   public init() {}
 
-  public mutating func bind(_ fields: FieldBinder) throws { try fields.string("masks", &masks) }
+  public mutating func bind(_ fields: FieldBinder) throws {
+    try fields.string("masks", &masks)
+    try fields.integer("thumbnail", &thumbnail, atLeast: 0, atMost: 64)
+  }
+
+  /// How the network sees the picture with its hole.
+  var context: HoleContext { thumbnail == 0 ? .latent : .thumbnail(cells: thumbnail) }
 
   func generator() throws -> MaskGenerator { try MaskGenerator(masks, option: "inpainting.masks") }
 

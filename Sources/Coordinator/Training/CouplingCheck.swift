@@ -9,7 +9,7 @@ extension RunConfig {
   ///
   /// - Parameter latentChannels: C of the data.
   func contextChannels(latentChannels: Int) -> Int {
-    if inpainting != nil { return latentChannels + 1 }
+    if let inpainting { return inpainting.context.channels(latentChannels: latentChannels) }
     // A label map becomes as many as the network takes.
     if semantic != nil { return model.contextChannels }
     return coupling.upsampling?.context == nil ? 0 : latentChannels

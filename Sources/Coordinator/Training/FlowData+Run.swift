@@ -159,9 +159,18 @@ struct RunData {
       }
       return (try stage ?? config.firstStage.open(), images, generator)
     }
+    let factor = stage.downsamplingFactor
+    try job.communicator.together {
+      guard inpainting.thumbnail == 0 || factor % inpainting.thumbnail == 0 else {
+        throw UserError(
+          .config, "inpainting.thumbnail",
+          found: "\(inpainting.thumbnail) cells in the \(factor) pixels of a latent pixel",
+          expected: "a divisor of \(factor)")
+      }
+    }
     return MaskedRows(
-      rows, stage, images: images, generator, seed: config.seed, latentShape: d.latentShape,
-      job.communicator, scatters: config.data.placement == .scatter)
+      rows, stage, images: images, generator, inpainting.context, seed: config.seed,
+      latentShape: d.latentShape, job.communicator, scatters: config.data.placement == .scatter)
   }
 
   /// The pictures that a cache was made from, as they were prepared: an inpainting needs them.

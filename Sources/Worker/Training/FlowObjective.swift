@@ -79,10 +79,13 @@ public struct FlowObjective: Sendable {
     return Givens(low: LowResolution(latent: low))
   }
 
-  /// Latent of the picture with its hole, and the mask: [b, H, W, C + 1].
+  /// Latent of the picture with its hole, and the mask, [b, H, W, C + 1]; or its thumbnail.
   private func inpaintingContext(
     _ masked: LatentBatch.Masked, _ indices: [Int], _ shape: Shape, step: Int
   ) -> Tensor {
+    if case .thumbnail(let cells) = masked.context {
+      return Tensor([shape[0], shape[1], shape[2], 4 * cells * cells], masked.mean)
+    }
     let z = latents(masked.mean, masked.logvar, shape) {
       normal(indices, shape: shape, stream: .maskedPosterior, step: step)
     }

@@ -29,7 +29,8 @@ public struct LatentBatch: Equatable {
 
   /// Pictures whose holes are black.
   public struct Masked: Equatable {
-    /// [b, H, W, C]
+    public var context: HoleContext
+    /// [b, H, W, C]; of `HoleContext.thumbnail` the whole context
     public var mean: [Float]
     public var logvar: [Float]?
     /// Of the masks: 0 in the hole, 255 elsewhere, [b, height, width]

@@ -17,6 +17,7 @@ public final class MaskedRows: LatentRowSource {
   /// On the ranks that read.
   private let images: (any ImageSource)?
   private let generator: MaskGenerator
+  private let context: HoleContext
   private let seed: UInt64
   /// Of the pictures.
   private let size: ImageSize
@@ -33,14 +34,15 @@ public final class MaskedRows: LatentRowSource {
   ///   - latentShape: [H, W, C]
   public init(
     _ base: any LatentRowSource, _ stage: FirstStage, images: (any ImageSource)?,
-    _ generator: MaskGenerator, seed: UInt64, latentShape: [Int],
+    _ generator: MaskGenerator, _ context: HoleContext, seed: UInt64, latentShape: [Int],
     _ communicator: any Communicator, scatters: Bool
   ) {
     precondition(
       (images != nil) == (communicator.rank == 0 || !scatters),
       "pictures on rank \(communicator.rank)")
     (self.base, self.stage, self.images, self.generator) = (base, stage, images, generator)
-    (self.seed, self.communicator, self.scatters) = (seed, communicator, scatters)
+    (self.context, self.seed) = (context, seed)
+    (self.communicator, self.scatters) = (communicator, scatters)
     let factor = stage.downsamplingFactor
     size = ImageSize(width: latentShape[1] * factor, height: latentShape[0] * factor)
   }
@@ -67,7 +69,11 @@ public final class MaskedRows: LatentRowSource {
     let perStep = requests(step)[communicator.rank].reduce(0) { $0 + $1.count }
     let steps = step..<step + FirstStage.batch / commonDivisor(perStep, FirstStage.batch)
     let pictures = try steps.flatMap { try self.pictures(of: requests($0), step: $0) }
-    let (mean, logvar) = stage.encodeMasked(pictures)
+    let (mean, logvar) =
+      switch context {
+      case .latent: stage.encodeMasked(pictures)
+      case .thumbnail(let cells): (stage.thumbnails(pictures, cells: cells), nil)
+      }
     let row = mean.count / pictures.count
     var first = 0
     var result: [Int: [LatentBatch.Masked]] = [:]
@@ -76,7 +82,7 @@ public final class MaskedRows: LatentRowSource {
         let range = first * row..<(first + micro.count) * row
         defer { first += micro.count }
         return LatentBatch.Masked(
-          mean: Array(mean[range]), logvar: logvar.map { Array($0[range]) },
+          context: context, mean: Array(mean[range]), logvar: logvar.map { Array($0[range]) },
           levels: pictures[first..<first + micro.count].flatMap(\.mask.levels))
       }
     }
