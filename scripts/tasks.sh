@@ -24,18 +24,22 @@ upscaling() {
     --weights-only runs/shapes-upscaling-64
   run validate runs/shapes-upscaling-64 --images 'shapes:256@64#1' --solver midpoint --steps 10 \
     --grid runs/shapes-upscaling-64/grid.png
-  run validate runs/shapes-upscaling-128 --images 'shapes:64@128#1' --solver euler --steps 10 \
+  run validate runs/shapes-upscaling-128 --images 'shapes:256@128#1' --solver euler --steps 10 \
     --grid runs/shapes-upscaling-128/grid.png
   rm -rf runs/shapes-upscaling-128/cascade
   run upscale configs/shapes-upscaling.yaml 'shapes:16@32#1' \
     --out runs/shapes-upscaling-128/cascade --grid runs/shapes-upscaling-128/cascade.png
 }
 
+# Latents and label maps, which two tasks learn from.
+encode() {
+  [[ -f data/shapes-maps/index.json ]] || run encode 'shapes:16384@64' --masks \
+    --autoencoder models/shapes-autoencoder --out data/shapes-maps
+}
+
 inpainting() {
-  # It goes on with the network of upscaling.
-  run train configs/shapes-upscaling-64.yaml --run runs/shapes-upscaling-64
-  run train configs/shapes-inpainting.yaml --run runs/shapes-inpainting \
-    --weights-only runs/shapes-upscaling-64
+  encode
+  run train configs/shapes-inpainting.yaml --run runs/shapes-inpainting
   local out=runs/shapes-inpainting/completed
   rm -rf $out $out-masks
   run inpaint runs/shapes-inpainting --images 'shapes:256@64#1' --kind shape:hidden=0.25-0.5 \
@@ -46,8 +50,7 @@ inpainting() {
 }
 
 semantic() {
-  run encode 'shapes:8192@64' --masks --autoencoder models/shapes-autoencoder \
-    --out data/shapes-maps
+  encode
   run train configs/shapes-semantic.yaml --run runs/shapes-semantic
   rm -rf runs/shapes-semantic/drawn
   run synthesize runs/shapes-semantic --maps 'shapes:256@64#1' --judge --solver heun --steps 10 \

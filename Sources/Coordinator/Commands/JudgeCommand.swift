@@ -94,7 +94,7 @@ struct JudgeCommand: ParsableCommand {
         DemoSummary.Verdict(
           file: file, asked: ShapeClass(label: asked).description,
           seen: verdict.label.map { ShapeClass(label: $0).description } ?? "none",
-          right: verdict.label == asked))
+          right: verdict.label == asked, reason: verdict.rejection?.rawValue))
     }
     summary.checkpointHash = try record(of: samples)?.modelHash
   }
@@ -169,6 +169,8 @@ struct DemoSummary: Codable {
     var asked: String
     var seen: String
     var right: Bool
+    /// Why none is seen.
+    var reason: String?
   }
 
   var frechetRatio: Double?
@@ -182,6 +184,15 @@ struct DemoSummary: Codable {
   var verdicts: [Verdict] = []
   var labelAccuracy: Double {
     Double(verdicts.count { $0.right }) / Double(max(1, verdicts.count))
+  }
+
+  /// «12 the outline is none of the four, 3 another class», the most frequent first.
+  private var mistakes: String {
+    let kinds = Dictionary(
+      grouping: verdicts.filter { !$0.right }, by: { $0.reason ?? "another class" }
+    ).mapValues(\.count)
+    return kinds.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+      .map { "\($0.value) \($0.key)" }.joined(separator: ", ")
   }
 
   private enum CodingKeys: String, CodingKey {
@@ -245,6 +256,7 @@ struct DemoSummary: Codable {
         format: "label accuracy    %.1f %%  (%d of %d samples show the class asked for)",
         100 * labelAccuracy, verdicts.count { $0.right }, verdicts.count)
     ]
+    if !mistakes.isEmpty { lines.append("not right         \(mistakes)") }
     if let frechetRatio {
       lines.append(
         String(
