@@ -219,8 +219,12 @@ extension EndToEnd {
           try ImageBuffer(encoded: Array(result), name: "result")
             == picture.resized(width: 64, height: 64, .box))
       }
-      // Each stage has a network of its own: one behind them that does something shows.
-      try "stages: [{ model: \(models.idle) }, { model: \(models.twice), from: 32 }]"
+      // Each stage has a network of its own: one that does something shows behind one that idles.
+      try latentflow(
+        models.training(
+          "\(scratch.path)/moving", ["coupling.upsampling=nearest", "coupling.start=latent"])
+      ).requireSuccess()
+      try "stages: [{ model: \(models.idle) }, { model: moving, from: 32 }]"
         .write(toFile: file, atomically: true, encoding: .utf8)
       let changed = try models.upscaled([file, models.pictures])
       #expect(changed.keys == results.keys)

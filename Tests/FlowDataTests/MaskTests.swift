@@ -43,7 +43,8 @@ struct MaskRow: Sendable, CustomTestStringConvertible {
   ) throws -> HoleMask {
     let size = ImageSize(width: 64, height: 64)
     return try MaskGenerator(kind).mask(
-      size, map: Self.set.mask(picture ?? i), seed: seed, step: step, index: i, place: "picture \(i)")
+      size, map: Self.set.mask(picture ?? i), seed: seed, step: step, index: i,
+      place: "picture \(i)")
   }
 
   @Test("every kind cuts holes of its size", arguments: MaskRow.all)
