@@ -51,6 +51,15 @@ struct GivensTests {
     #expect(shares.values == [0.75, 0, 0.25, 0, 0.5, 0] + second + second)
   }
 
+  @Test("a coupling's codec scales latents, and takes the scale off before it decodes")
+  func codec() throws {
+    let codec = FirstStage.identity.codec(scale: Self.scale)
+    let x = Tensor([1, 1, 2, 3], [1, -0.5, 0.25, 0, 0.75, -1])
+    let latent = try codec.encode(x)
+    #expect(latent.values == x.values.map { Self.scale * $0 })
+    #expect(try codec.decode(latent).values == x.values)
+  }
+
   @Test("the scaled latent of the picture made small")
   func small() throws {
     let pairs = try SmallImages(
