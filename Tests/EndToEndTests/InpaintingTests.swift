@@ -303,11 +303,16 @@ extension EndToEnd {
       try latentflow(
         [
           "inpaint", try Self.run, "--images", "\(scratch.path)/images", "--size", "32", "--masks",
-          "\(scratch.path)/masks", "--out", "\(scratch.path)/out",
+          "\(scratch.path)/masks", "--out", "\(scratch.path)/out", "--keep-known",
         ] + Self.solver
       ).requireSuccess()
       for name in names {
-        #expect(try imageSize(ofFile: "\(scratch.path)/out/\(name).png").width == 32)
+        let picture = try ImageBuffer(contentsOf: "\(scratch.path)/images/\(name).png")
+        let mask = try HoleMask(contentsOf: "\(scratch.path)/masks/\(name).png")
+          .fitted(.centerCrop(32), image: picture.size)
+        let result = try ImageBuffer(contentsOf: "\(scratch.path)/out/\(name).png")
+        #expect(mask.masked(result) == mask.masked(picture.fitted(.centerCrop(32))), "\(name)")
+        #expect(mask.area > 0.2 && mask.area < 0.8)
       }
     }
 

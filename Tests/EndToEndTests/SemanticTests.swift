@@ -121,6 +121,18 @@ extension EndToEnd {
       let (pictured, results) = try draw(set, "--grid", grid, "--grid-count", "3")
       let (_, alone) = try draw("\(set)/masks")
       #expect(results.count == 5 && results == alone)
+      // The maps but for the first in another order, with the same noise: other results of these.
+      let turned = "\(scratch.path)/turned"
+      try FileManager.default.createDirectory(atPath: turned, withIntermediateDirectories: true)
+      for i in 0..<5 {
+        try FileManager.default.copyItem(
+          atPath: "\(set)/masks/00000\(i == 0 ? 0 : i % 4 + 1).png", toPath: "\(turned)/00000\(i).png")
+      }
+      let (_, others) = try draw(turned)
+      #expect(others.keys == results.keys)
+      for (name, data) in others {
+        #expect((results[name] == data) == (name == "000000.png"), "\(name)")
+      }
       let image = try ImageBuffer(contentsOf: grid)
       #expect(image.width > 3 * 96 && image.height > 3 * 96)
       let report = try #require(

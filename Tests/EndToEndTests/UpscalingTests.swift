@@ -219,9 +219,42 @@ extension EndToEnd {
           try ImageBuffer(encoded: Array(result), name: "result")
             == picture.resized(width: 64, height: 64, .box))
       }
+      // Each stage has a network of its own: one that does something shows behind one that idles.
+      try latentflow(
+        models.training(
+          "\(scratch.path)/moving", ["coupling.upsampling=nearest", "coupling.start=latent"])
+      ).requireSuccess()
+      try "stages: [{ model: \(models.idle) }, { model: moving, from: 32 }]"
+        .write(toFile: file, atomically: true, encoding: .utf8)
+      let changed = try models.upscaled([file, models.pictures])
+      #expect(changed.keys == results.keys)
+      for (name, png) in changed { #expect(png != results[name], "\(name)") }
     }
 
     // MARK: - Latents
+
+    @Test("latents are scaled on their way into a network, and back behind it")
+    func scaled() throws {
+      let models = try UpscalingModels.shared
+      let scratch = try Scratch()
+      let run = "\(scratch.path)/run"
+      try latentflow(
+        models.training(
+          run,
+          [
+            "optimizer.lr=1e-30", "coupling.upsampling=nearest", "coupling.start=latent",
+            "first_stage.scale=0.5",
+          ])
+      ).requireSuccess()
+      let results = try models.upscaled([run, models.pictures])
+      for i in 0..<3 {
+        let picture = try ImageBuffer(contentsOf: "\(models.pictures)/\(i).png")
+        let result = try #require(results["\(i).png"])
+        #expect(
+          try ImageBuffer(encoded: Array(result), name: "result")
+            == picture.resized(width: 32, height: 32, .box))
+      }
+    }
 
     @Test("latents of other models, scaled or not, in files of all kinds, are what pictures are")
     func latents() throws {

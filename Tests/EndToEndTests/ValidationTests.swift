@@ -1,3 +1,4 @@
+import FlowData
 import Foundation
 import Testing
 
@@ -111,11 +112,33 @@ extension EndToEnd {
         let (a, b) = (try #require(event[name] as? Double), try #require(model[key]))
         #expect(abs(a / b - 1) < 1e-12, "\(name): \(a) while training, \(b) after")
       }
+      let bicubic = try #require(report["bicubic"] as? [String: Double])
+      let error = try #require(bicubic["mean_squared_error"])
+      let expected = try bicubicError(count: 18)
+      #expect(abs(error / expected - 1) < 1e-5, "\(error), expected \(expected)")
       let trained = try latentflow([
         "validate", run, "--images", "shapes:20@32#2", "--count", "18", "--solver", "euler",
         "--steps", "3", "--seed", "3", "--no-ema", "--json",
       ]).requireSuccess()
-      #expect(trained.output != reports[0])
+      let other = try #require(
+        try JSONSerialization.jsonObject(with: Data(trained.output.utf8)) as? [String: Any])
+      #expect(other["model"] as? [String: Double] != model)
+      #expect(other["bicubic"] as? [String: Double] == bicubic)
+    }
+
+    /// Mean squared error of the first held-out pictures, made small and large again.
+    private func bicubicError(count: Int) -> Double {
+      let set = ShapesDataset(size: 32, seed: 2, count: 20)
+      let errors = (0..<count).map { i -> Double in
+        let real = set.image(i)
+        let found = real.resized(width: 16, height: 16, .bicubic)
+          .resized(width: 32, height: 32, .bicubic)
+        return zip(found.pixels, real.pixels).reduce(0) { sum, pair in
+          let difference = (Double(pair.0) - Double(pair.1)) / 255
+          return sum + difference * difference
+        } / Double(real.pixels.count)
+      }
+      return errors.reduce(0, +) / Double(count)
     }
 
     @Test(

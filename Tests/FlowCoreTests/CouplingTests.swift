@@ -72,10 +72,20 @@ struct CouplingTests {
     }
   }
 
-  @Test("names of the reference", arguments: LatentUpsampling.allCases)
-  func names(_ mode: LatentUpsampling) {
-    #expect(LatentUpsampling.named(mode.referenceName) == mode)
-    #expect(LatentUpsampling.named("decoder_features") == nil)
+  @Test(
+    "names of the reference",
+    arguments: [
+      "identity", "psu", "nearest", "bilinear", "bicubic", "area", "noise_upsampling",
+      "decoder_features",
+    ])
+  func names(_ name: String) {
+    let modes: [String: LatentUpsampling] = [
+      "identity": .identity, "psu": .pixels, "nearest": .nearest, "bilinear": .bilinear,
+      "bicubic": .bicubic, "area": .area, "noise_upsampling": .noiseFilled,
+    ]
+    #expect(LatentUpsampling.named(name) == modes[name])
+    #expect(modes[name]?.referenceName ?? name == name)
+    #expect(modes.count == LatentUpsampling.allCases.count)
   }
 
   @Test("through pixels: one decoding and one encoding serve source and context")

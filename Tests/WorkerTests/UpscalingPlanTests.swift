@@ -23,14 +23,19 @@ import Worker
 
   @Test(
     "pixels of which sides are made multiples", arguments: [(1, 8), (2, 16), (3, 16)])
-  func units(_ stages: Int, _ unit: Int) { #expect(extents.unit(stages: stages) == unit) }
+  func units(_ stages: Int, _ unit: Int) {
+    #expect(extents.unit(stages: stages) == unit)
+    // Three halves of a latent: its sides are even.
+    #expect(UpscalingExtents(factor: 8, stages: [extents.stages[2]]).unit(stages: 1) == 16)
+  }
 
   @Test(
     "a picture goes through as many stages as it needs",
     arguments: [
       (nil, (100, 60), 3, (112, 64), (1200, 720)), (240, (100, 60), 1, (104, 64), (400, 240)),
       (241, (100, 60), 2, (112, 64), (401, 241)), (480, (100, 60), 2, (112, 64), (800, 480)),
-      (720, (1, 60), nil, (0, 0), (0, 0)), (12, (1, 1), 3, (16, 16), (12, 12)),
+      (720, (1, 60), nil, (0, 0), (0, 0)), (60, (100, 60), nil, (0, 0), (0, 0)),
+      (12, (1, 1), 3, (16, 16), (12, 12)),
     ] as [(Int?, (Int, Int), Int?, (Int, Int), (Int, Int))])
   func tasks(
     _ target: Int?, _ size: (Int, Int), _ stages: Int?, _ padded: (Int, Int), _ result: (Int, Int)
@@ -52,6 +57,9 @@ import Worker
     // At the end latents of 16×16, in two stages, and of the large picture 32×32, in one.
     #expect(plan.items.map(\.pictures) == [0..<8, 8..<11, 11..<12, 12..<13])
     #expect(plan.items.map(\.batch) == [8, 8, 4, 8])
+    // As many stages, another size.
+    let sizes = try self.plan([(16, 16), (16, 40), (40, 16), (40, 16)], target: 70)
+    #expect(sizes.items.map(\.pictures) == [0..<1, 1..<2, 2..<4])
   }
 
   @Test("a network of one size takes that alone")
@@ -73,5 +81,6 @@ import Worker
     #expect("\(Enlargement(from: 24, to: 64))" == "8/3" && "\(Enlargement(from: 5, to: 20))" == "4")
     let both = Enlargement(from: 3, to: 8) * Enlargement(from: 4, to: 6)
     #expect(both == Enlargement(from: 1, to: 4))
+    #expect(Enlargement(from: 2, to: 3).applied(to: 5) == 7)
   }
 }
