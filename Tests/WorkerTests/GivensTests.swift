@@ -14,11 +14,13 @@ struct GivensTests {
     image.pixels.map { Float($0) / 127.5 - 1 }
   }
 
-  @Test("a picture with a black hole, scaled, and its mask")
-  func inpainting() throws {
+  @Test(
+    "a picture with a black hole and its mask: as a latent, scaled, or as they are",
+    arguments: [(HoleContext.latent, scale), (.thumbnail(cells: 1), 1)])
+  func inpainting(_ seen: HoleContext, _ scale: Float) throws {
     let mask = HoleMask(width: 32, height: 32, levels: (0..<1024).map { $0 % 32 < 9 ? 0 : 255 })
     let givens = InpaintingGivens(
-      .identity, count: 5, latentShape: [32, 32, 3], scale: Self.scale
+      .identity, count: 5, latentShape: [32, 32, 3], scale: Self.scale, context: seen
     ) { MaskedPicture(Self.set.image($0), mask) }
     // Two pictures, and what an item is filled up with.
     let context = try #require(try givens.givens(3..<7).context)
@@ -30,7 +32,7 @@ struct GivensTests {
         let isHole = pixel % 32 < 9
         #expect(context.base[place + 3] == (isHole ? 1 : -1))
         for c in 0..<3 {
-          let expected = isHole ? -Self.scale : Self.scale * picture[3 * pixel + c]
+          let expected = scale * (isHole ? -1 : picture[3 * pixel + c])
           #expect(abs(context.base[place + c] - expected) < 1e-6)
         }
       }
