@@ -7,7 +7,7 @@
 #   scripts/tasks.sh semantic     pictures after label maps: pixels of the shape that agree
 #   scripts/tasks.sh              all three
 #
-# Each takes 5 to 15 minutes on 2 quiet cores; what was interrupted goes on where it stopped.
+# Each takes 5 to 20 minutes on 2 quiet cores; what was interrupted goes on where it stopped.
 # Results are in runs/shapes-*. Environment: LATENTFLOW_TASK_RANKS (default 2), a power of two.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,7 +33,7 @@ upscaling() {
 
 # Latents and label maps, which two tasks learn from.
 encode() {
-  [[ -f data/shapes-maps/index.json ]] || run encode 'shapes:16384@64' --masks \
+  [[ -f data/shapes-maps/index.json ]] || run encode 'shapes:65536@64' --masks \
     --autoencoder models/shapes-autoencoder --out data/shapes-maps
 }
 
