@@ -24,7 +24,7 @@ upscaling() {
     --weights-only runs/shapes-upscaling-64
   run validate runs/shapes-upscaling-64 --images 'shapes:256@64#1' --solver midpoint --steps 10 \
     --grid runs/shapes-upscaling-64/grid.png
-  run validate runs/shapes-upscaling-128 --images 'shapes:256@128#1' --solver euler --steps 10 \
+  run validate runs/shapes-upscaling-128 --images 'shapes:256@128#1' --solver midpoint --steps 10 \
     --grid runs/shapes-upscaling-128/grid.png
   rm -rf runs/shapes-upscaling-128/cascade
   run upscale configs/shapes-upscaling.yaml 'shapes:16@32#1' \
