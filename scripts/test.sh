@@ -6,8 +6,8 @@
 #   scripts/test.sh --filter REGEX   only the Swift tests whose identifier matches, no shell tests
 #   scripts/test.sh --shell          only the shell tests, no build
 #
-# The end repeats what failed, and the last line is «N passed, N failed». Exit codes: 0 all passed, 1 a test failed or the build did,
-# and setup.sh's where it could not prepare the machine.
+# The end repeats what failed; the last line is «N passed, N failed». Exit codes: 0 all passed, 1 a
+# test failed or the build did, and setup.sh's where it could not prepare the machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
